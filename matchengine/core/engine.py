@@ -1,0 +1,265 @@
+"""The engine: all balances and books, and the one function that changes them.
+
+`apply` is total and deterministic: the same commands in the same order give the same state, the
+same ids and the same outcomes, whether they come from a client or from a journal. It has no clock,
+no randomness and no I/O; time comes inside the command. It does not check parameters: commands
+are made by `requests`, which knows the wire, or read back from a journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from matchengine.core import rule_change
+from matchengine.core.commands import (
+    CancelOrder,
+    ChangeRules,
+    Command,
+    PutLimit,
+    PutMarket,
+    ShiftAge,
+    UpdateBalance,
+)
+from matchengine.core.ledger import AssetLedger
+from matchengine.core.market import Market
+from matchengine.core.matching import execute
+from matchengine.core.order import ASK, LIMIT, MARKET, Order
+from matchengine.core.refusals import (
+    AMOUNT_TOO_SMALL,
+    INVALID_ARGUMENT,
+    NO_ENOUGH_TRADER,
+    ORDER_BALANCE_NOT_ENOUGH,
+    ORDER_NOT_FOUND,
+    REPEAT_UPDATE,
+    SERVICE_UNAVAILABLE,
+    UPDATE_BALANCE_NOT_ENOUGH,
+    USER_NOT_MATCH,
+    Refusal,
+)
+from matchengine.core.rules import Rules
+from vxutils.fixed import power10
+
+FORGET_MAX = 64  # expired repeats forgotten per command, so that no command pays for all of them
+
+Result = Order | Refusal | None
+RepeatKey = tuple[int, str, str, int]  # user, asset, business, business id
+
+
+class Remembered:
+    """The first outcome of a command with an idempotency key."""
+
+    __slots__ = ("fingerprint", "order", "time_us")
+
+    def __init__(self, time_us: int, fingerprint: bytes, order: Order | None) -> None:
+        self.time_us = time_us
+        self.fingerprint = fingerprint
+        self.order = order
+
+
+class Engine:
+    """State of the exchange. One owner calls `apply`; readers look between two calls.
+
+    `outcome` holds the integers that pin what the last `apply` did (ids, fills, amounts). It is
+    empty exactly when nothing changed: a refusal, or the repeat of a remembered key.
+    """
+
+    def __init__(self) -> None:
+        self.rules = Rules(assets=(), markets=(), repeat_age_s=0, key_age_s=0, keys_max=0)
+        self.assets: dict[str, AssetLedger] = {}
+        self.markets: dict[str, Market] = {}
+        self.last_order_id = 0
+        self.last_deal_id = 0
+        self.age_offset_us = 0
+        # Insertion order is order of time, and taking the oldest stays O(1) however many are gone.
+        self.repeats: OrderedDict[RepeatKey, int] = OrderedDict()
+        self.keys: OrderedDict[tuple[int, str], Remembered] = OrderedDict()
+        self.outcome: list[int] = []
+        self._appliers: dict[type[Command], Callable[[Any], Result]] = {
+            UpdateBalance: self._update_balance,
+            PutLimit: self._put_limit,
+            PutMarket: self._put_market,
+            CancelOrder: self._cancel_order,
+            ChangeRules: self._change_rules,
+            ShiftAge: self._shift_age,
+        }
+
+    def apply(self, command: Command) -> Result:
+        """Executes one command: an order as it stands afterwards, None for a plain success, or a
+        refusal, which leaves everything unchanged. The order is the live object; look at once."""
+        if self.outcome:
+            self.outcome.clear()
+        if command.key:
+            return self._apply_keyed(command)
+        return self._appliers[type(command)](command)
+
+    def _apply_keyed(self, command: Command) -> Result:
+        """As `apply`, at most once per user and key: a repeat gets the first outcome.
+
+        A refusal is not remembered, so the command may be tried again under its key.
+        """
+        keys = self.keys
+        age_us = command.time_us - self.age_offset_us
+        key_age_us = self.rules.key_age_s * 1_000_000
+        for _ in range(FORGET_MAX):
+            if not keys or age_us - next(iter(keys.values())).time_us <= key_age_us:
+                break
+            keys.popitem(last=False)
+        name = (command.user, command.key)  # type: ignore[union-attr]
+        known = keys.get(name)
+        if known is not None and age_us - known.time_us <= key_age_us:
+            return known.order if known.fingerprint == fingerprint(command) else INVALID_ARGUMENT
+        if len(keys) >= self.rules.keys_max:
+            return SERVICE_UNAVAILABLE
+        result = self._appliers[type(command)](command)
+        if type(result) is not Refusal:
+            order = result.detached_copy() if type(result) is Order else None
+            keys[name] = Remembered(age_us, fingerprint(command), order)
+            keys.move_to_end(name)
+        return result
+
+    # -- the four operations -------------------------------------------------------------------
+
+    def _update_balance(self, command: UpdateBalance) -> Result:
+        age_us = command.time_us - self.age_offset_us
+        repeat_age_us = self.rules.repeat_age_s * 1_000_000
+        repeats = self.repeats
+        repeat = (command.user, command.asset, command.business, command.business_id)
+        seen_us = repeats.get(repeat)
+        if seen_us is not None and age_us - seen_us <= repeat_age_us:
+            return REPEAT_UPDATE
+        ledger = self.assets[command.asset]
+        user, change = command.user, command.change
+        if change >= 0:
+            ledger.deposit(user, change)
+        elif ledger.available.get(user, 0) >= -change:
+            ledger.withdraw(user, -change)
+        else:
+            return UPDATE_BALANCE_NOT_ENOUGH
+        repeats[repeat] = age_us
+        if seen_us is not None:
+            repeats.move_to_end(repeat)
+        for _ in range(FORGET_MAX):
+            if age_us - next(iter(repeats.values())) <= repeat_age_us:
+                break
+            repeats.popitem(last=False)
+        self.outcome.append(ledger.available.get(user, 0))
+        return None
+
+    def _put_limit(self, command: PutLimit) -> Result:
+        market = self.markets[command.market]
+        user, amount, price = command.user, command.amount, command.price
+        if command.side == ASK:
+            if market.stock.available.get(user, 0) < amount * market.stock_factor:
+                return ORDER_BALANCE_NOT_ENOUGH
+        elif market.money.available.get(user, 0) < amount * price * market.money_factor:
+            return ORDER_BALANCE_NOT_ENOUGH
+        if amount < market.minimum:
+            return AMOUNT_TOO_SMALL
+        self.last_order_id = order_id = self.last_order_id + 1
+        order = Order(
+            order_id,
+            market.name,
+            LIMIT,
+            command.side,
+            user,
+            price,
+            amount,
+            amount,
+            command.taker_fee,
+            command.maker_fee,
+            command.source,
+            command.time_us,
+        )
+        outcome = self.outcome
+        outcome.append(order_id)
+        self.last_deal_id += execute(market, order, command.time_us, outcome)
+        outcome.append(order.left)
+        if order.left:
+            market.place(order)
+        return order
+
+    def _put_market(self, command: PutMarket) -> Result:
+        market = self.markets[command.market]
+        user, amount = command.user, command.amount
+        if command.side == ASK:
+            if market.stock.available.get(user, 0) < amount * market.stock_factor:
+                return ORDER_BALANCE_NOT_ENOUGH
+            if market.bids.best() is None:
+                return NO_ENOUGH_TRADER
+            if amount < market.minimum:
+                return AMOUNT_TOO_SMALL
+            left = amount
+        else:
+            money = market.money
+            available = money.available.get(user, 0)
+            if available * power10(market.stock_prec) < amount * power10(money.prec_save):
+                return ORDER_BALANCE_NOT_ENOUGH
+            best = market.asks.best()
+            if best is None:
+                return NO_ENOUGH_TRADER
+            if market.below_minimum_money(amount, best.price):
+                return AMOUNT_TOO_SMALL
+            left = amount * power10(market.money_prec)
+        self.last_order_id = order_id = self.last_order_id + 1
+        order = Order(
+            order_id,
+            market.name,
+            MARKET,
+            command.side,
+            user,
+            0,
+            amount,
+            left,
+            command.taker_fee,
+            0,
+            command.source,
+            command.time_us,
+        )
+        outcome = self.outcome
+        outcome.append(order_id)
+        self.last_deal_id += execute(market, order, command.time_us, outcome)
+        outcome.append(order.left)
+        return order
+
+    def _cancel_order(self, command: CancelOrder) -> Result:
+        market = self.markets[command.market]
+        order = market.orders.get(command.order_id)
+        if order is None:
+            return ORDER_NOT_FOUND
+        if order.user != command.user:
+            return USER_NOT_MATCH
+        market.withdraw(order)
+        self.outcome += (order.id, order.left)
+        return order
+
+    # -- commands of the system itself ---------------------------------------------------------
+
+    def _change_rules(self, command: ChangeRules) -> Result:
+        rules = msgspec.convert(command.rules, Rules)
+        assets, markets = rule_change.rebuild(self.assets, self.markets, rules)
+        for remembered in self.keys.values():
+            order = remembered.order
+            if order is not None and order.market in self.markets and order.market in markets:
+                before, after = self.markets[order.market], markets[order.market]
+                remembered.order, _ = rule_change.convert_order(order, before, after)
+        self.rules, self.assets, self.markets = rules, assets, markets
+        self.outcome.append(len(markets))
+        return None
+
+    def _shift_age(self, command: ShiftAge) -> Result:
+        self.age_offset_us = command.offset_us
+        self.outcome.append(command.offset_us)
+        return None
+
+
+def fingerprint(command: Command) -> bytes:
+    """8 bytes that tell whether two commands under one key ask for the same."""
+    fields = msgspec.structs.asdict(command)
+    del fields["time_us"], fields["key"]
+    text = f"{type(command).__name__} {sorted(fields.items())!r}"
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -1,0 +1,224 @@
+"""Settings of the matchengine: one frozen Struct, loaded once at start, passed down in parts.
+
+The fields carry the names of the TOML file, their bounds and their units; a C `config.json` gives
+the same Struct through `settings_c`. A settings file only *proposes* assets and markets: the rules
+in force are journaled state (`matchengine.core.rules`). Nothing here opens a socket or a directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from matchengine import settings_c
+from matchengine.core.rules import AssetRule, MarketRule, Rules, check_rules
+from vxutils.log import LogSettings
+from vxutils.settings import (
+    AlertSettings,
+    ProcessSettings,
+    ServerSettings,
+    SettingsError,
+    decode,
+    is_c_config,
+    parse_c_json,
+    parse_toml,
+    read_text,
+    stores,
+)
+from vxutils.settings.addresses import address_problems, is_local, remote_problems, server_problems
+from vxutils.settings.sections import AddressText
+
+WireStyle = Literal["plain", "viabtc"]
+Durability = Literal["group", "interval", "off"]
+Seconds = Annotated[int, Meta(ge=1, le=10 * 365 * 86_400)]
+CacheSeconds = Annotated[float, Meta(ge=-86_400, le=86_400)]
+
+# The largest record beside its request's own bytes: the parsed command, whose texts are bounded (detail
+# 4 KiB, numbers 64 characters, key 36), and the headers of record and frame.
+RECORD_OVERHEAD_BYTES_MAX = 6 << 10
+
+# What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown
+# name would hide why.
+TOML_STORES = {
+    "db_log": "MySQL",
+    "db_history": "MySQL",
+    "mysql": "MySQL",
+    "brokers": "Kafka",
+    "kafka": "Kafka",
+    "redis": "Redis",
+}
+
+CONSOLE_IS_OPEN = "can be reached from other machines, and the console asks nobody who he is"
+
+
+class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The line console of protocol.md 10.5; it asks nobody who he is, so it stays on this machine."""
+
+    address: AddressText | None = "tcp@127.0.0.1:7317"
+
+
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How and where commands become durable.
+
+    `durability`: `group` answers after the sync of the disk; `interval` answers at once and syncs every
+    `sync_interval_ms`; `off` never syncs. `journal_dir` None = `journal` in the data directory. Below
+    `disk_reserve_bytes` of free space new orders are refused while cancels and queries go on.
+    """
+
+    durability: Durability = "group"
+    sync_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    segment_size_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 64 << 20
+    journal_dir: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
+    disk_reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 256 << 20
+
+
+class AssetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[[asset]]`: decimals kept and decimals shown (None: as many as are kept)."""
+
+    name: str
+    prec_save: int
+    prec_show: int | None = None
+
+    @property
+    def rule(self) -> AssetRule:
+        show = self.prec_save if self.prec_show is None else self.prec_show
+        return AssetRule(self.name, self.prec_save, show)
+
+
+class MarketSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[[market]]`: decimals of amounts, prices and fee rates; smallest amount, decimal text."""
+
+    name: str
+    stock: str
+    stock_prec: int
+    money: str
+    money_prec: int
+    fee_prec: int = 4
+    min_amount: str = "0.01"
+
+    @property
+    def rule(self) -> MarketRule:
+        return MarketRule(**msgspec.structs.asdict(self))
+
+
+class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the matchengine is told at start.
+
+    `cache_timeout_s`: seconds a reply of order.depth may be repeated; 0 or less = no cache.
+    `slice_records`: journal records between two local slices. `repeat_age_s`, `key_age_s`, `keys_max`:
+    how long balance updates and idempotency keys are remembered, and how many keys.
+    """
+
+    process: ProcessSettings = ProcessSettings(title="matchengine")
+    log: LogSettings = LogSettings()
+    alert: AlertSettings = AlertSettings()
+    svr: ServerSettings = ServerSettings(bind=("tcp@127.0.0.1:7316", "udp@127.0.0.1:7316"))
+    cli: ConsoleSettings = ConsoleSettings()
+    wire_style: WireStyle = "plain"
+    debug: bool = False
+    cache_timeout_s: CacheSeconds = 0.0
+    journal: JournalSettings = JournalSettings()
+    slice_records: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
+    repeat_age_s: Seconds = 90 * 86_400
+    key_age_s: Seconds = 86_400
+    keys_max: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_000_000
+    asset: tuple[AssetSettings, ...] = ()
+    market: tuple[MarketSettings, ...] = ()
+
+    @property
+    def rules(self) -> Rules:
+        """The rules this file proposes; the loader has already passed them through `check_rules`."""
+        return Rules(
+            assets=tuple(asset.rule for asset in self.asset),
+            markets=tuple(market.rule for market in self.market),
+            repeat_age_s=self.repeat_age_s,
+            key_age_s=self.key_age_s,
+            keys_max=self.keys_max,
+        )
+
+
+class LoadedSettings(msgspec.Struct, frozen=True):
+    """Usable settings, and in words what the operator should know about the file (to be logged)."""
+
+    settings: MatchengineSettings
+    warnings: list[str]
+
+
+def load_settings(path: str | Path, embedded: bool) -> LoadedSettings:
+    """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
+
+    `embedded`: the operator said `--embedded`, so servers which the file names and this version cannot
+    use are warned about instead of refused.
+
+    Raises: SettingsError with all problems of the file in words. Source: protocol.md 3.1, 10.3, 10.4.
+    """
+    text = read_text(Path(path))
+    return _load_c_json(text, embedded) if is_c_config(text) else _load_toml(text, embedded)
+
+
+def _load_toml(text: str, embedded: bool) -> LoadedSettings:
+    table = parse_toml(text)
+    named = stores.named_stores(table, TOML_STORES)
+    table = {name: value for name, value in table.items() if name not in TOML_STORES}
+    settings, problems = _decode_and_check(table, {})
+    if settings is not None and not problems and not is_local(settings.cli.address):
+        problems.append(f"cli.address: {settings.cli.address} {CONSOLE_IS_OPEN}; use a loopback address")
+    if not embedded:
+        problems += [stores.refusal(store) for store in named]
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return LoadedSettings(settings, [stores.warning(store) for store in named])
+
+
+def _load_c_json(text: str, embedded: bool) -> LoadedSettings:
+    config, warnings = parse_c_json(text)
+    named = stores.named_stores(config, settings_c.C_STORES)
+    refusals = [] if embedded else [stores.refusal(store) for store in named]
+    refusals += (
+        [] if embedded else [stores.missing(path) for path in settings_c.C_STORES if path not in config]
+    )
+    try:
+        translated = settings_c.translate(config)
+    except SettingsError as error:
+        raise SettingsError(error.problems + refusals) from None
+    settings, problems = _decode_and_check(translated.table, settings_c.C_NAMES)
+    if settings is None or problems or refusals:
+        raise SettingsError(problems + refusals)
+    warnings += translated.warnings
+    warnings += [stores.warning(store) for store in named]
+    if not is_local(settings.cli.address):
+        warnings.append(f"cli: {settings.cli.address} {CONSOLE_IS_OPEN}")
+    return LoadedSettings(settings, warnings)
+
+
+def _decode_and_check(
+    table: Mapping[str, Any], names: Mapping[str, str]
+) -> tuple[MatchengineSettings | None, list[str]]:
+    """The settings (None when they cannot even be decoded), and their problems in words."""
+    decoded = decode(MatchengineSettings, table, names=names)
+    if decoded.value is None:
+        return None, [str(problem) for problem in decoded.problems]
+    settings = decoded.value
+    problems = server_problems("svr", settings.svr)
+    console = names.get("cli.address", "cli.address")
+    problems += address_problems(console, settings.cli.address, ("tcp", "stream"))
+    problems += remote_problems(names.get("alert.address", "alert.address"), settings.alert.address)
+    if ":" in settings.log.path:
+        problems += remote_problems("log.path", settings.log.path)
+    problems += _record_problems(settings)
+    return settings, problems + check_rules(settings.rules)
+
+
+def _record_problems(settings: MatchengineSettings) -> list[str]:
+    """A frame of the journal holds at least one record and is at most a quarter of a segment."""
+    needed = 4 * (settings.svr.max_pkg_size + RECORD_OVERHEAD_BYTES_MAX)
+    if needed <= settings.journal.segment_size_bytes:
+        return []
+    return [
+        f"svr.max_pkg_size: {settings.svr.max_pkg_size} needs journal.segment_size_bytes of {needed} "
+        f"or more, but it is {settings.journal.segment_size_bytes}"
+    ]

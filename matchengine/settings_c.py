@@ -1,0 +1,140 @@
+"""The C system's `config.json` of the matchengine, translated to the table of our TOML file.
+
+Every key the C system knows is decoded and its JSON type checked, also those we have no use for, so
+that a file it would refuse is refused here too. Nothing is bounded here: the table goes through the
+same decoding as a TOML file, where bounds are declared.
+
+Source: protocol.md 3.1, 10.3, 10.4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from vxutils.settings import SettingsError, decode
+from vxutils.settings.c_sections import (
+    COMMON_C_NAMES,
+    CAlert,
+    CLog,
+    CMysql,
+    CProcess,
+    CServer,
+    alert_table,
+    log_table,
+    process_table,
+    server_table,
+)
+from vxutils.settings.sections import BUF_LIMIT_MAX
+
+Table = dict[str, Any]
+
+# What a key means when a C file leaves it out, wherever that differs from the default of our TOML.
+# Not here although it differs from the C system: cache_timeout stays 0 (it had 0.45 s), because a
+# stale depth breaks clients which read what they just wrote.
+C_DEFAULTS: dict[str, object] = {
+    "wire_style": "viabtc",  # byte-identical replies for whoever worked with the C system
+    "svr.heartbeat": "heartbeats_only",
+    "svr.buf_limit": BUF_LIMIT_MAX,  # the C system: no limit
+    "repeat_age_s": 86_400,
+}
+
+C_STORES = {"db_log": "MySQL", "db_history": "MySQL", "brokers": "Kafka"}
+
+C_NAMES = COMMON_C_NAMES | {"cli.address": "cli", "cache_timeout_s": "cache_timeout"}
+
+
+class CAsset(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    prec_save: int
+    prec_show: int | UnsetType = UNSET
+
+
+class CMarketAsset(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    prec: int
+
+
+class CMarket(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    stock: CMarketAsset
+    money: CMarketAsset
+    fee_prec: int | UnsetType = UNSET
+    min_amount: str | UnsetType = UNSET
+
+
+class CMatchengine(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file. The stores are required by the C system; here they may go with `--embedded`."""
+
+    process: CProcess | UnsetType = UNSET
+    log: CLog
+    alert: CAlert
+    svr: CServer
+    cli: str
+    assets: tuple[CAsset, ...]
+    markets: tuple[CMarket, ...]
+    debug: bool | UnsetType = UNSET
+    cache_timeout: float | UnsetType = UNSET
+    db_log: CMysql | UnsetType = UNSET
+    db_history: CMysql | UnsetType = UNSET
+    brokers: str | UnsetType = UNSET
+    slice_interval: int | UnsetType = UNSET
+    slice_keeptime: int | UnsetType = UNSET
+    history_thread: int | UnsetType = UNSET
+
+
+class Translated(msgspec.Struct, frozen=True):
+    """The file as a table of our TOML, and warnings in words."""
+
+    table: Table
+    warnings: list[str]
+
+
+def translate(config: Table) -> Translated:
+    """`config` in our spelling.
+
+    Raises: SettingsError with every key that is missing or of a wrong JSON type.
+    """
+    decoded = decode(CMatchengine, config, unknown="warn")
+    if decoded.value is None:
+        raise SettingsError([str(problem) for problem in decoded.problems])
+    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
+    warnings.extend(
+        f"{name}: not used here; slices come every slice_records journal records"
+        for name in ("slice_interval", "slice_keeptime")
+        if getattr(c, name) is not UNSET
+    )
+    table: Table = {
+        "process": process_table(c.process, "matchengine"),
+        "log": log_table(c.log, warnings),
+        "alert": alert_table(c.alert),
+        "svr": server_table(c.svr),
+        "cli": {"address": c.cli},
+        "asset": [_given(msgspec.structs.asdict(asset)) for asset in c.assets],
+        "market": [_market_table(market) for market in c.markets],
+    }
+    table |= _given({"debug": c.debug, "cache_timeout_s": c.cache_timeout})
+    for path, value in C_DEFAULTS.items():
+        section, _, name = path.rpartition(".")
+        (table[section] if section else table).setdefault(name, value)
+    return Translated(table, warnings)
+
+
+def _market_table(market: CMarket) -> Table:
+    return _given(
+        {
+            "name": market.name,
+            "stock": market.stock.name,
+            "stock_prec": market.stock.prec,
+            "money": market.money.name,
+            "money_prec": market.money.prec,
+            "fee_prec": market.fee_prec,
+            "min_amount": market.min_amount,
+        }
+    )
+
+
+def _given(values: Table) -> Table:
+    return {name: value for name, value in values.items() if value is not UNSET}
