@@ -41,8 +41,10 @@ C_DEFAULTS: dict[str, object] = {
     "repeat_age_s": 86_400,
 }
 
+# The sections that name servers; the C system requires all of them.
 C_STORES = {"db_log": "MySQL", "db_history": "MySQL", "brokers": "Kafka"}
 
+# Paths of our settings by which the file knows them otherwise; for the words of a refusal.
 C_NAMES = COMMON_C_NAMES | {"cli.address": "cli", "cache_timeout_s": "cache_timeout"}
 
 

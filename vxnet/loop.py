@@ -59,11 +59,11 @@ class EventLoop(uvloop.Loop):
             self._writers.clear()
         super().close()
 
-    def add_reader(self, fd: Any, callback: Callable[[Unpack[_Args]], Any], *args: Unpack[_Args]) -> None:
+    def add_reader(self, fd: Any, callback: Callable[[Unpack[_Args]], Any], *args: *_Args) -> None:
         """Call back whenever the descriptor is readable or has an error (level triggered)."""
         self._watch(fd, self._readers, functools.partial(callback, *args) if args else callback)
 
-    def add_writer(self, fd: Any, callback: Callable[[Unpack[_Args]], Any], *args: Unpack[_Args]) -> None:
+    def add_writer(self, fd: Any, callback: Callable[[Unpack[_Args]], Any], *args: *_Args) -> None:
         """Call back whenever the descriptor is writable or has an error (level triggered)."""
         self._watch(fd, self._writers, functools.partial(callback, *args) if args else callback)
 

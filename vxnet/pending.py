@@ -44,7 +44,8 @@ class PendingTable(Generic[Record]):
         self._entries: dict[int, tuple[float, Record]] = {}
         self._heap: list[tuple[float, int]] = []
         self._last_id = 0
-        self._wake_up: asyncio.TimerHandle | None = None
+        self._wake_up: asyncio.Handle | None = None
+        self._wake_up_at = 0.0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -120,10 +121,15 @@ class PendingTable(Generic[Record]):
             self._heap = [(entry[0], known_id) for known_id, entry in self._entries.items()]
             heapq.heapify(self._heap)
         if self._wake_up is None:
-            self._wake_up = self._loop.call_at(deadline, self._expire)
-        elif deadline < self._wake_up.when():
+            self._wake_at(deadline)
+        elif deadline < self._wake_up_at:
             self._wake_up.cancel()
-            self._wake_up = self._loop.call_at(deadline, self._expire)
+            self._wake_at(deadline)
+
+    def _wake_at(self, deadline: float) -> None:
+        # The time is kept here because what uvloop returns for a deadline of now does not tell its own.
+        self._wake_up_at = deadline
+        self._wake_up = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         self._wake_up = None
@@ -141,4 +147,4 @@ class PendingTable(Generic[Record]):
             else:
                 heapq.heappop(self._heap)
         if self._heap and self._wake_up is None:
-            self._wake_up = self._loop.call_at(self._heap[0][0], self._expire)
+            self._wake_at(self._heap[0][0])

@@ -132,7 +132,7 @@ class Session:
             self._loop.add_reader(self._fd, self._readable)
 
     def close(self, reason: str) -> None:
-        """Close and tell the owner, once; unsent output is dropped. Safe in any callback and when repeated."""
+        """Close and tell the owner, once; unsent output is dropped. Safe in any callback, and repeated."""
         if not self._is_open:
             return
         self._is_open = False

@@ -85,8 +85,9 @@ def answer(commands: Mapping[str, Command], line: str) -> str:
 def _bounded(text: str) -> str:
     if len(text) <= ANSWER_CHARACTERS_MAX:
         return text
-    end = text.rfind("\n", 0, ANSWER_CHARACTERS_MAX) + 1 or ANSWER_CHARACTERS_MAX
-    return f"{text[:end]}(cut here: the answer has {len(text)} characters, shown are {end})\n"
+    end = text.rfind("\n", 0, ANSWER_CHARACTERS_MAX)
+    end = ANSWER_CHARACTERS_MAX if end < 0 else end
+    return f"{text[:end]}\n(cut here: the answer has {len(text)} characters, shown are {end})\n"
 
 
 class _Lines(BaseHandler):
@@ -106,6 +107,6 @@ class _Lines(BaseHandler):
                 session.send(
                     text.encode()
                 )  # at once: the limit on unsent output stops who asks and never reads
-            if session.id == 0:
+            if not session.is_open:
                 break
         return consumed

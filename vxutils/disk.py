@@ -142,7 +142,7 @@ class Disk:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def map_shared(self, path: Path, size: int, writable: bool) -> mmap.mmap:
-        """The first `size` bytes of a file as shared memory. Raises: OSError, ValueError when it is shorter."""
+        """The first `size` bytes of a file as shared memory. Raises: OSError; ValueError if it is shorter."""
         fd = self.open_to_write(path) if writable else self.open_to_read(path)
         try:
             return mmap.mmap(fd, size, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)

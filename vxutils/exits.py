@@ -44,7 +44,7 @@ NOT_RESTARTED: Final[frozenset[ExitCode]] = frozenset(ExitCode) - {ExitCode.OK, 
 """Endings that need a person: neither the watchdog nor supervisord starts the process again after them."""
 
 
-class ProcessExit(Exception):  # noqa: N818 - not always an error
+class ProcessExit(Exception):
     """Ends the process with `code`; `sentence` tells the operator what is wrong and, where known, what to do.
 
     Raised anywhere below `main`, caught only by `main` and by the watchdog's child, which print the sentence.

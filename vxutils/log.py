@@ -89,11 +89,13 @@ def udp_address(text: str) -> Address:
 class Log:
     """The handlers of one process on its root logger; made by `configure`, owned by `main`."""
 
-    def __init__(self, root: logging.Logger, mask: LevelMask) -> None:
+    def __init__(self, root: logging.Logger, mask: LevelMask, handler: LogHandler) -> None:
         self._root = root
         self._mask = mask
+        self._mirror: LogHandler | None = None
         self._level_before = root.level
         self._handlers: list[logging.Handler] = []
+        self.attach(handler)
         self._apply()
 
     def attach(self, handler: logging.Handler) -> None:
@@ -101,11 +103,18 @@ class Log:
         self._handlers.append(handler)
         self._root.addHandler(handler)
 
-    def detach(self, handler: logging.Handler) -> None:
-        """Removes and closes one handler, for example the one that shows the start on the terminal."""
-        self._handlers.remove(handler)
-        self._root.removeHandler(handler)
-        handler.close()
+    def mirror_to_stderr(self, *, with_pid: bool = True) -> None:
+        """Shows the lines on standard error too, as while starting; `stop_mirror` ends it."""
+        if self._mirror is None:
+            line_format = LineFormat(with_pid=with_pid, as_json=False)
+            self._mirror = LogHandler(StandardError(), self._mask, line_format)
+            self.attach(self._mirror)
+
+    def stop_mirror(self) -> None:
+        """Ends `mirror_to_stderr`; without one: no effect."""
+        if self._mirror is not None:
+            self._detach(self._mirror)
+            self._mirror = None
 
     def level_up(self) -> None:
         """One more level is written (signal TTIN)."""
@@ -119,9 +128,15 @@ class Log:
 
     def close(self) -> None:
         """Leaves the root logger as it was before `configure`."""
+        self._mirror = None
         while self._handlers:
-            self.detach(self._handlers[-1])
+            self._detach(self._handlers[-1])
         self._root.setLevel(self._level_before)
+
+    def _detach(self, handler: logging.Handler) -> None:
+        self._handlers.remove(handler)
+        self._root.removeHandler(handler)
+        handler.close()
 
     def _apply(self) -> None:
         self._root.setLevel(self._mask.lowest_number)  # so that a level that is off costs nothing
@@ -147,10 +162,8 @@ def configure(settings: LogSettings, root: logging.Logger | None = None) -> Log:
         )
         sink.open(time.time())
     mask = LevelMask(settings.flag)
-    log = Log(root or logging.getLogger(), mask)
     line_format = LineFormat(with_pid=settings.pid, as_json=settings.format == "json")
-    log.attach(LogHandler(sink, mask, line_format))
-    return log
+    return Log(root or logging.getLogger(), mask, LogHandler(sink, mask, line_format))
 
 
 class Sink(Protocol):

@@ -114,15 +114,21 @@ class RollingFile:
             return
         if (status.st_dev, status.st_ino) != self._identity:
             self._open(path)
-        elif status.st_size and status.st_size + growth > self._max_bytes:
-            self._roll(path)
+        elif self._is_full(status, growth):
+            self._roll(path, growth)
 
-    def _roll(self, path: str) -> None:
+    def _roll(self, path: str, growth: int) -> None:
+        """Renames a file that is still full once it is locked, and opens what then has the name."""
         # A descriptor of our own: one inherited from the watchdog would share its lock with the whole family.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._open(path)  # another process has just renamed it
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):  # noqa: PTH116
+            status = os.fstat(descriptor)
+            if os.path.samestat(status, os.stat(path)) and self._is_full(status, growth):  # noqa: PTH116
                 self._rename(path)
             self._open(path)
         except BlockingIOError:
@@ -131,6 +137,9 @@ class RollingFile:
             self._open(path)
         finally:
             os.close(descriptor)
+
+    def _is_full(self, status: os.stat_result, growth: int) -> bool:
+        return 0 < status.st_size > self._max_bytes - growth
 
     def _rename(self, path: str) -> None:
         """Moves `path` to `.1`, `.1` to `.2` ... up to the first free number or the last one kept."""

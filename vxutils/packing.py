@@ -90,11 +90,12 @@ class Unpacker:
     `size_bytes_max` bounds what may wait unread (and every length inside).
     """
 
-    __slots__ = ("_fed_bytes", "_unpacker")
+    __slots__ = ("_fed_bytes", "_taken_bytes", "_unpacker")
 
     def __init__(self, size_bytes_max: int) -> None:
         assert size_bytes_max > 0, "a bound is needed"
         self._fed_bytes = 0
+        self._taken_bytes = 0
         self._unpacker = msgpack.Unpacker(
             None,
             use_list=True,
@@ -115,12 +116,14 @@ class Unpacker:
     @property
     def pending_bytes(self) -> int:
         """Bytes fed that are not part of an object handed out."""
-        return self._fed_bytes - int(self._unpacker.tell())
+        return self._fed_bytes - self._taken_bytes
 
     def __iter__(self) -> Iterator[object]:
         """The complete objects so far. Raises: UnpackError when the bytes are not well formed."""
         try:
-            yield from self._unpacker
+            for obj in self._unpacker:
+                self._taken_bytes = self._unpacker.tell()
+                yield obj
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise UnpackError(f"the stream does not unpack: {error}") from error
 

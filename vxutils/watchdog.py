@@ -191,8 +191,8 @@ class _Watchdog:
                 if ending.code
                 else ExitCode.OK
             )
-        except BaseException:
-            self._log.critical("name: %s ends by an uncaught exception", self._name, exc_info=True)
+        except BaseException as error:
+            self._log.critical("name: %s ends by an uncaught %r", self._name, error, exc_info=True)
         finally:
             with suppress(Exception):
                 logging.shutdown()

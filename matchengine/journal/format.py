@@ -72,7 +72,7 @@ class JournalError(Exception):
     """The journal can not be used as it is. The text is a sentence for the operator."""
 
 
-class JournalDamaged(JournalError):  # noqa: N818 - a state of the journal, the word the operator knows
+class JournalDamaged(JournalError):
     """Bytes that were written are missing or changed: `file` and `offset` say where."""
 
     def __init__(self, file: str, offset: int, what: str) -> None:
@@ -81,15 +81,15 @@ class JournalDamaged(JournalError):  # noqa: N818 - a state of the journal, the 
         self.offset = offset
 
 
-class JournalNewer(JournalError):  # noqa: N818
+class JournalNewer(JournalError):
     """Written by a later version than this one."""
 
 
-class JournalForeign(JournalError):  # noqa: N818
+class JournalForeign(JournalError):
     """A file of another system is in this directory."""
 
 
-class JournalMissing(JournalError):  # noqa: N818
+class JournalMissing(JournalError):
     """The directory holds no journal, or not the part that is needed."""
 
 
@@ -97,7 +97,7 @@ class JournalIOError(JournalError):
     """The disk failed: what was written last may or may not be there. The process must end."""
 
 
-class NoSpace(JournalError):  # noqa: N818
+class NoSpace(JournalError):
     """There is no room for another segment. Nothing was written; the journal stays usable."""
 
 

@@ -217,8 +217,8 @@ class JournalScan:
                 raise JournalDamaged(
                     str(segment.path),
                     offset,
-                    f"a frame of epoch {epoch} with {count} records from sequence {sequence} is where sequence "
-                    f"{self._expected} of epoch {header.epoch} belongs; {_RESTORE}",
+                    f"a frame of epoch {epoch} with {count} records from sequence {sequence} stands where "
+                    f"sequence {self._expected} of epoch {header.epoch} belongs; {_RESTORE}",
                 )
             self._expected += count
             self._last_time_us = time_us

@@ -13,6 +13,7 @@ process calls; number 0 is the engine's own, for when no helper was in time.
 from __future__ import annotations
 
 import errno
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,7 @@ def list_segments(disk: Disk, directory: Path) -> list[SegmentFile]:
         if (numbers := layout.parse_segment_name(name)) is not None
     ]
     segments.sort(key=lambda segment: segment.number)
-    for left, right in zip(segments, segments[1:], strict=False):
+    for left, right in itertools.pairwise(segments):
         if right.number == left.number:
             raise layout.JournalDamaged(
                 str(right.path), 0, f"{left.path.name} has the same number; move away the one that is a copy"
@@ -82,7 +83,7 @@ def prepared_segments(disk: Disk, directory: Path) -> list[tuple[int, Path]]:
 def remove_unfinished(disk: Disk, directory: Path, segment_size: int) -> list[str]:
     """Removes what a crash left half made, and prepared files of another size; returns the names.
 
-    Only for a start, before a helper process prepares anything. Raises: OSError.
+    The writer does it when it is made, before a helper process prepares anything. Raises: OSError.
     """
     removed = [name for name in disk.names(directory) if _UNFINISHED.fullmatch(name)]
     for _, path in prepared_segments(disk, directory):

@@ -19,7 +19,12 @@ from typing import Literal
 
 from matchengine.journal import format as layout
 from matchengine.journal.durable import DurableCell, own_durable
-from matchengine.journal.segments import PREPARED_BY_ENGINE, prepare_segment, prepared_segments
+from matchengine.journal.segments import (
+    PREPARED_BY_ENGINE,
+    prepare_segment,
+    prepared_segments,
+    remove_unfinished,
+)
 from vxutils.disk import Disk
 
 Durability = Literal["group", "interval", "off"]
@@ -33,7 +38,9 @@ class JournalWriter:
     """Owns the open segment and the DURABLE file of `directory`. Not for two threads.
 
     `previous` is (number, hash) of the last segment that is there, None for a new journal. Everything
-    before `first_sequence` must be synced. `clock()` gives wall-clock microseconds, for headers only.
+    before `first_sequence` must be synced. Files that a crash left half made are removed, so no helper
+    process may prepare any before the writer is there. `clock()` gives wall-clock microseconds, for
+    headers only.
 
     `rules_hash` may be set at any time; the next segment's header carries it.
 
@@ -80,7 +87,7 @@ class JournalWriter:
         self._hash = layout.segment_hash()
         self._prepared: list[Path] = []
         self.path = directory
-        self.take_prepared()
+        self._clear_unfinished()
         self._require_prepared()
         self._durable: DurableCell = own_durable(disk, directory, system_id, epoch, first_sequence - 1)
         self._open_segment()
@@ -190,6 +197,12 @@ class JournalWriter:
             if self._fd >= 0:
                 self._disk.close(self._fd)
                 self._fd = -1
+
+    def _clear_unfinished(self) -> None:
+        try:
+            remove_unfinished(self._disk, self._directory, self.segment_size)
+        except OSError as error:
+            raise self._fail(f"{self._directory} can not be tidied: {error}") from error
 
     def _switch(self) -> None:
         self._require_prepared()

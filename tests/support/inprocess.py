@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from matchengine.core.commands import ChangeRules
 from matchengine.core.engine import Engine
 from matchengine.core.invariants import broken_laws
+from matchengine.core.order import Order
 from matchengine.core.refusals import Refusal
 from matchengine.core.rules import AssetRule, MarketRule, Rules, check_rules
 from matchengine.core.views import Views
@@ -69,7 +70,7 @@ class InProcessEngine:
         result = self.engine.apply(made)
         if type(result) is Refusal:
             return _error(result.code, result.message)
-        return _success(self.views.success if result is None else self.views.order(result))
+        return _success(self.views.success if result is None else self.views.order(cast(Order, result)))
 
     def check_laws(self) -> None:
         """Raises AssertionError when an invariant of the state is broken."""

@@ -239,7 +239,8 @@ class NaiveExchange:
         require(len(params) == 6)
         user = whole(params[0], 0, 2**32 - 1)
         asset = self._asset(params[1])
-        business = short_text(params[2])
+        business = params[2]
+        require(isinstance(business, str) and len(business) <= 30)
         business_id = whole(params[3], -(2**63), 2**63 - 1)
         change = number(params[4], asset["prec_show"])
         detail = params[5]

@@ -7,7 +7,9 @@ from vxutils.protocol.commands import BY_ID, BY_NAME, COMMANDS, Service
 
 
 def test_every_constant_names_its_row() -> None:
-    constants = {name: value for name, value in vars(commands).items() if name.isupper() and isinstance(value, int)}
+    constants = {
+        name: value for name, value in vars(commands).items() if name.isupper() and isinstance(value, int)
+    }
     assert {name.lower().replace("_", ".", 1): value for name, value in constants.items()} == {
         command.name: command.id for command in COMMANDS
     }

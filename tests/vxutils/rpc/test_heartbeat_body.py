@@ -18,7 +18,17 @@ ACCEPTED = [
     ("01000400b80b000002000000", 3000),
     ("01000400b80b00000100040010270000", 10000),  # the last one counts
 ]
-REFUSED = ["01", "0100", "010004", "01000400", "01000400b80b00", "01000200b80b", "01000000", "0200050061", "02000000ff"]
+REFUSED = [
+    "01",
+    "0100",
+    "010004",
+    "01000400",
+    "01000400b80b00",
+    "01000200b80b",
+    "01000000",
+    "0200050061",
+    "02000000ff",
+]
 
 
 @pytest.mark.parametrize(("text", "timeout_ms"), ACCEPTED)
@@ -45,6 +55,8 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize(("asked_s", "granted_s"), [(0.0, 2.0), (2.0, 2.0), (3.5, 3.5), (600.0, 600.0), (4e6, 600.0)])
+@pytest.mark.parametrize(
+    ("asked_s", "granted_s"), [(0.0, 2.0), (2.0, 2.0), (3.5, 3.5), (600.0, 600.0), (4e6, 600.0)]
+)
 def test_timeouts_are_clamped(asked_s: float, granted_s: float) -> None:
     assert HeartbeatPolicy().clamp(asked_s) == granted_s

@@ -33,7 +33,13 @@ packets_strategy = st.builds(
 
 def encoded(packet: Packet) -> bytes:
     return encode_packet(
-        packet.command, packet.kind, packet.sequence, packet.request_id, packet.body, packet.ext, packet.result
+        packet.command,
+        packet.kind,
+        packet.sequence,
+        packet.request_id,
+        packet.body,
+        packet.ext,
+        packet.result,
     )
 
 

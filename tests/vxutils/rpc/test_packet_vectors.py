@@ -35,7 +35,9 @@ def test_vector_both_ways(
     assert split_packets(data, len(data)) == ([packet], len(data))
 
 
-@pytest.mark.parametrize(("request_text", "body", "reply_text"), [(EXT, b"{}", EXT_REPLY), (BEAT, b"", BEAT_REPLY)])
+@pytest.mark.parametrize(
+    ("request_text", "body", "reply_text"), [(EXT, b"{}", EXT_REPLY), (BEAT, b"", BEAT_REPLY)]
+)
 def test_reply_vector(request_text: str, body: bytes, reply_text: str) -> None:
     [request], _ = split_packets(bytes.fromhex(request_text), 1000)
     assert encode_reply(request, body).hex() == reply_text

@@ -1,0 +1,347 @@
+"""The matchengine process, from start to stop.
+
+    settings -> lock -> SYSTEM -> recover -> epoch, journal -> rules -> stages -> listen -> ready
+    stop: no more requests -> journal synced -> slice -> journal closed
+
+Reading this file and `pipeline.py` explains the engine. Disk and clock are passed in, so that tests can
+pass others. Nothing here decides about orders.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from matchengine import recovery, slices, system
+from matchengine.admin import Admin
+from matchengine.core import rule_change
+from matchengine.core.commands import ChangeRules
+from matchengine.core.views import Views
+from matchengine.journal import format as layout
+from matchengine.journal.segments import remove_unfinished, repair_tail
+from matchengine.journal.writer import JournalWriter
+from matchengine.pipeline import Pipeline
+from matchengine.replies import ReplyFormat
+from matchengine.requests import Requests
+from matchengine.sequencer import Sequencer
+from matchengine.server import EngineServer
+from matchengine.settings import MatchengineSettings
+from matchengine.space import Helper, SpaceGate
+from matchengine.timekeeper import Timekeeper
+from vxnet.address import parse_address
+from vxnet.clock import Clock
+from vxnet.errors import AddressError
+from vxnet.loop import new_event_loop
+from vxnet.timer import Timer
+from vxutils.console import Console
+from vxutils.disk import Disk
+from vxutils.exits import ExitCode, ProcessExit
+from vxutils.log import Log
+from vxutils.process import install_signals
+
+SLICES_KEPT = 2
+FUTURE_US_MAX = 5_000_000  # a journal whose last record is further ahead of the clock is not continued
+TICK_S = 1.0
+
+_log = logging.getLogger("vx.matchengine")
+
+
+class Directories(msgspec.Struct, frozen=True):
+    """Where this engine keeps its things."""
+
+    data: Path
+    journal: Path
+
+
+def directories(settings: MatchengineSettings, data_directory: Path) -> Directories:
+    """`journal_dir` of the settings is meant relative to the data directory."""
+    name = settings.journal.journal_dir or recovery.JOURNAL_DIRECTORY
+    return Directories(data_directory, data_directory / name)
+
+
+def refuse_in_words(error: Exception) -> ProcessExit:
+    """The process exit for an error that makes a start (or going on) impossible."""
+    code = ExitCode.JOURNAL_DAMAGED
+    if isinstance(error, layout.JournalIOError | layout.NoSpace | slices.SliceIOError):
+        code = ExitCode.JOURNAL_IO
+    elif isinstance(error, AddressError):
+        code = ExitCode.ADDRESS_TAKEN
+    return ProcessExit(code, str(error))
+
+
+FATAL_ERRORS = (layout.JournalError, slices.SliceError, system.SystemFileError, AddressError)
+
+
+def run_worker(
+    settings: MatchengineSettings,
+    where: Directories,
+    disk: Disk,
+    clock: Clock,
+    log: Log | None = None,
+    announce: Callable[[str], None] = lambda line: print(line, flush=True),  # noqa: T201
+) -> int:
+    """Recovers, serves until told to stop, stops in order; the exit code.
+
+    The caller holds the lock of the data directory. Raises: ProcessExit with a sentence.
+    """
+    try:
+        return _Worker(settings, where, disk, clock, log, announce).run()
+    except FATAL_ERRORS as error:
+        raise refuse_in_words(error) from error
+
+
+class _Worker:
+    """The parts of one run, made in the order in which they need each other."""
+
+    def __init__(
+        self,
+        settings: MatchengineSettings,
+        where: Directories,
+        disk: Disk,
+        clock: Clock,
+        log: Log | None,
+        announce: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.where = where
+        self.disk = disk
+        self.clock = clock
+        self.log = log
+        self.announce = announce
+
+    def run(self) -> int:
+        self.recover()
+        self.begin_epoch()
+        try:
+            self.agree_on_rules()
+            self.wire_stages()
+            self.serve()
+        except layout.JournalError:
+            # Nothing may be acknowledged any more, and nothing is: replies wait for the sync that failed.
+            self.journal.close(clean=False)
+            raise
+        self.finish()
+        return ExitCode.OK
+
+    def recover(self) -> None:
+        """The state as the disk has it; refuses a directory that can not be trusted."""
+        self.identity = system.read_system(self.disk, self.where.data)
+        remove_unfinished(self.disk, self.where.journal, self.settings.journal.segment_size_bytes)
+        begun = time.monotonic()
+
+        def progress(sequence: int) -> None:
+            rate = sequence / (time.monotonic() - begun)
+            _log.info("recovery: at sequence %d, %.0f records/s", sequence, rate)
+
+        found = recovery.recover(
+            self.disk, self.where.data, self.where.journal, self.identity, progress=progress
+        )
+        self.recovered = found
+        self.engine, self.position = found.engine, found.position
+        for warning in found.warnings:
+            _log.critical("%s", warning)
+        if self.position.time_us > self.clock.wall_us() + FUTURE_US_MAX:
+            ahead_s = (self.position.time_us - self.clock.wall_us()) / 1_000_000
+            raise ProcessExit(
+                ExitCode.CONFIG,
+                f"the last journal record is {ahead_s:.1f} s in the future: set the clock right, or wait",
+            )
+        if self.position.sequence and self.rule_differences():
+            raise ProcessExit(
+                ExitCode.CONFIG,
+                "the settings file differs from the rules in force:\n  "
+                + "\n  ".join(self.rule_differences())
+                + "\n`vx config apply` puts legal changes in force; nothing was changed",
+            )
+        _log.info(
+            "recovered: sequence %d (slice %d, %d records replayed) in %.2f s",
+            self.position.sequence,
+            found.slice_sequence,
+            found.replayed,
+            time.monotonic() - begun,
+        )
+
+    def rule_differences(self) -> list[str]:
+        return rule_change.differences(self.engine.rules, self.settings.rules)
+
+    def begin_epoch(self) -> None:
+        """From here on the disk is written: the epoch first, then the end of the journal is made sound."""
+        self.identity = system.open_epoch(self.disk, self.where.data)
+        end = self.recovered.end
+        previous = None
+        if end is not None:
+            if end.torn is not None:
+                _log.critical(
+                    "a torn frame was cut: %s, offset %d, %d bytes; it had not been acknowledged",
+                    end.torn.segment,
+                    end.torn.offset,
+                    end.torn.size_bytes,
+                )
+            if not end.clean:
+                repair_tail(self.disk, self.where.journal, end.segment_path, end.valid_bytes)
+            previous = (end.segment_number, end.segment_hash)
+        journal = self.settings.journal
+        self.journal = JournalWriter(
+            self.disk,
+            self.where.journal,
+            system_id=self.identity.id_bytes,
+            epoch=self.identity.last_epoch,
+            rules_hash=recovery.rules_hash(self.engine.rules),
+            first_sequence=self.position.sequence + 1,
+            previous=previous,
+            segment_size=journal.segment_size_bytes,
+            durability=journal.durability,
+            clock=self.clock.wall_us,
+        )
+        self.sequencer = Sequencer(self.position, self.journal)
+
+    def agree_on_rules(self) -> None:
+        """The first record of a new journal holds the rules."""
+        if self.position.sequence:
+            return
+        rules = self.settings.rules
+        self.journal.rules_hash = recovery.rules_hash(rules)
+        command = ChangeRules(self.clock.wall_us(), msgspec.to_builtins(rules))
+        self.engine.apply(command)
+        self.sequencer.accept(command, self.engine.outcome, b"")
+        self.sequencer.write()
+        self.journal.sync()
+
+    def wire_stages(self) -> None:
+        """Requests -> engine -> journal -> outbox; see pipeline.py."""
+        settings = self.settings
+        self.loop = new_event_loop()
+        views = Views(self.engine, settings.wire_style)
+        self.timekeeper = Timekeeper(self.clock, self.position.time_us, self.engine.age_offset_us)
+        self.preparer = Helper("prepare", self._helper_arguments("prepare"))
+        self.slicer = Helper("slice", self._helper_arguments("slice"))
+        self.gate = SpaceGate(
+            self.disk, self.where.journal, self.journal, self.preparer, settings.journal.disk_reserve_bytes
+        )
+        self.pipeline = Pipeline(
+            self.engine,
+            views,
+            Requests(self.engine, views),
+            self.sequencer,
+            self.journal,
+            self.timekeeper,
+            ReplyFormat(settings.wire_style, settings.debug),
+            self.gate,
+            self.clock,
+            self.loop.call_soon,
+            sync_each_turn=settings.journal.durability != "interval",
+            cache_timeout_us=int(settings.cache_timeout_s * 1_000_000),
+        )
+        self.server = EngineServer(self.loop, settings.svr, self.pipeline)
+        self.admin = Admin(
+            self.engine,
+            self.position,
+            self.pipeline,
+            self.gate,
+            self.timekeeper,
+            lambda: self.journal.durable_sequence,
+            self.slicer.start,
+            self.identity.last_epoch,
+        )
+        self.slice_due = self.recovered.slice_sequence + settings.slice_records
+        self.timers = [Timer(self.loop, TICK_S, self.tick, repeat=True)]
+        if settings.journal.durability == "interval":
+            interval_s = settings.journal.sync_interval_ms / 1000
+            self.timers.append(Timer(self.loop, interval_s, self.journal.sync, repeat=True))
+
+    def _helper_arguments(self, name: str) -> list[str]:
+        return [
+            name,
+            "--data-dir",
+            str(self.where.data),
+            "--journal-dir",
+            str(self.where.journal),
+            "--segment-size",
+            str(self.settings.journal.segment_size_bytes),
+            "--parent-pid",
+            str(os.getpid()),
+        ]
+
+    def tick(self) -> None:
+        """Once a second: clocks, disk space, slices."""
+        self.pipeline.keep_time()
+        self.pipeline.commit()
+        self.gate.check()
+        self.slicer.poll()
+        if self.position.sequence >= self.slice_due and self.slicer.start():
+            self.slice_due = self.position.sequence + self.settings.slice_records
+
+    def serve(self) -> None:
+        """Listens and runs until a signal. The collector would stop the world for nothing: the state holds
+        no cycles, and a full collection over it takes a tenth of a second and more."""
+        self.gate.check()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        console = None
+        self.server.start()
+        try:
+            places = [str(address) for address in self.server.bound]
+            if self.settings.cli.address is not None:
+                commands = self.admin.commands()
+                console = Console(self.loop, parse_address(self.settings.cli.address), commands)
+                console.start()
+                places.append(f"cli {console.bound}")
+            install_signals(
+                self.loop,
+                self._stop,
+                self.log.level_up if self.log else None,
+                self.log.level_down if self.log else None,
+            )
+            for timer in self.timers:
+                timer.start()
+            line = f"matchengine ready: {' '.join(places)}"
+            _log.info("%s, sequence %d", line, self.position.sequence)
+            self.announce(line)
+            self.loop.run_forever()
+        finally:
+            # Helpers first: they write where we are about to close.
+            for timer in self.timers:
+                timer.stop()
+            self.preparer.stop()
+            self.slicer.stop()
+            if console is not None:
+                console.stop()
+            self.server.stop()
+
+    def _stop(self, signal_name: str) -> None:
+        _log.info("stopping: %s", signal_name)
+        self.loop.stop()
+
+    def finish(self) -> None:
+        """What was received is answered or was never acknowledged; the journal ends cleanly."""
+        self.journal.sync()
+        if self.position.sequence > self.recovered.slice_sequence:
+            try:
+                recovery.write_slice(
+                    self.disk,
+                    self.where.data,
+                    self.identity,
+                    self.identity.last_epoch,
+                    self.engine,
+                    self.position,
+                )
+                slices.remove_older(self.disk, self.where.data / recovery.SLICES_DIRECTORY, SLICES_KEPT)
+            except slices.SliceIOError as error:
+                # The journal has everything; the next start only takes longer.
+                _log.critical("no slice at this stop: %s", error)
+        self.journal.close(clean=True)
+        _log.info("stopped: sequence %d", self.position.sequence)
+
+
+def flush_standard_streams() -> None:
+    """Before a fork: what is buffered would be written twice."""
+    sys.stdout.flush()
+    sys.stderr.flush()

@@ -1,0 +1,244 @@
+"""One turn of the engine, from requests to released replies.
+
+    packets of all ready sockets, in arrival order
+      1 stamp     one time for the turn
+      2 decode    body -> parameters -> command or query
+      3 apply     the engine decides; an accepted command gets its sequence and joins the frame
+      4 hold      the reply waits in the outbox, whatever it says
+      5 commit    one frame, one sync
+      6 release   one joined send per session
+
+*Every* reply is held until everything applied before it is durable: a refusal decided from an unsynced
+credit would be a lie after a crash. Commit is inline, because a thread beside a busy interpreter waits
+milliseconds for it (measured; see docs/decisions). If the journal fails, nothing is released and the
+process ends. The pipeline owns the turn; sockets, journal and engine belong to others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from matchengine import params as bodies
+from matchengine.core.commands import Command, ShiftAge
+from matchengine.core.engine import Engine
+from matchengine.core.refusals import INVALID_ARGUMENT, SERVICE_UNAVAILABLE, Refusal
+from matchengine.core.views import Views
+from matchengine.outbox import Outbox, Receiver
+from matchengine.replies import ReplyFormat
+from matchengine.requests import Requests
+from matchengine.sequencer import Journal, Sequencer
+from matchengine.timekeeper import Timekeeper
+from vxnet.clock import Clock
+from vxutils.rpc.packet import Packet, encode_reply
+
+INBOX_BYTES_MAX = 16 << 20  # a turn begins at once when this much waits; nothing is dropped
+KEY_CHARACTERS_MAX = 36  # of an idempotency key
+RECORD_OVERHEAD_BYTES_MAX = 6 << 10  # of a journal record beside the request's own bytes
+CANCEL = 204
+DEPTH = 206
+CACHE_ENTRIES_MAX = 1000  # cached depth replies; all are dropped when one more would come
+
+_log = logging.getLogger("vx.matchengine.pipeline")
+
+
+class Gate(Protocol):
+    """Says whether commands that need disk space later are taken now."""
+
+    def is_open(self) -> bool: ...
+
+
+class Pipeline:
+    """Executes turns. `schedule(callback)` has a turn run after all ready sockets were read.
+
+    `durability`: see settings; with `group` each turn ends with a sync, otherwise the owner syncs.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        views: Views,
+        requests: Requests,
+        sequencer: Sequencer,
+        journal: Journal,
+        timekeeper: Timekeeper,
+        replies: ReplyFormat,
+        gate: Gate,
+        clock: Clock,
+        schedule: Callable[[Callable[[], None]], object],
+        *,
+        sync_each_turn: bool,
+        cache_timeout_us: int,
+    ) -> None:
+        self._engine = engine
+        self._views = views
+        self._requests = requests
+        self._sequencer = sequencer
+        self._journal = journal
+        self._timekeeper = timekeeper
+        self._replies = replies
+        self._gate = gate
+        self._clock = clock
+        self._schedule = schedule
+        self._sync_each_turn = sync_each_turn
+        self._cache_timeout_us = cache_timeout_us
+        self._cache: dict[bytes, tuple[int, str]] = {}
+        self._inbox: list[tuple[Receiver, list[Packet] | bytes]] = []
+        self._inbox_bytes = 0
+        self._outbox = Outbox()
+        self._is_scheduled = False
+        self._time_us = timekeeper.time_us
+        self.longest_turn_us = 0
+        self.turns = 0
+        self.requests_seen = 0
+        self.requests_refused_unavailable = 0
+
+    def receive(self, receiver: Receiver, packets: list[Packet]) -> None:
+        """Takes requests of one peer; their turn comes when all ready sockets were read."""
+        self._inbox.append((receiver, packets))
+        for packet in packets:
+            self._inbox_bytes += len(packet.body) + 64
+        if self._inbox_bytes > INBOX_BYTES_MAX:
+            self.turn()
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self.turn)
+
+    def pass_on(self, receiver: Receiver, reply: bytes) -> None:
+        """Takes a ready-made reply that must not overtake those to earlier requests."""
+        self._inbox.append((receiver, reply))
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self.turn)
+
+    def turn(self) -> None:
+        """Executes everything received so far. Raises: JournalIOError, NoSpace: the process must end."""
+        self._is_scheduled = False
+        inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
+        begun_us = self._clock.monotonic_us()
+        self.keep_time()
+        hold = self._outbox.hold
+        for receiver, packets in inbox:
+            if type(packets) is bytes:
+                hold(receiver, packets)
+                continue
+            self.requests_seen += len(packets)
+            for packet in packets:
+                if receiver.is_faulty:
+                    break
+                body = self._answer(packet, receiver)
+                if body is not None:
+                    hold(receiver, encode_reply(packet, body))
+        self.commit()
+        self._outbox.release()
+        self.turns += 1
+        took_us = self._clock.monotonic_us() - begun_us
+        if took_us > self.longest_turn_us:
+            self.longest_turn_us = took_us
+
+    def keep_time(self) -> None:
+        """Stamps what follows; journals a change of age when the clock was set."""
+        self._time_us = self._timekeeper.sample()
+        offset_us = self._timekeeper.wanted_offset_us()
+        if offset_us is not None and self._sequencer.has_room(RECORD_OVERHEAD_BYTES_MAX):
+            self.execute(ShiftAge(self._time_us, offset_us))
+            self._timekeeper.offset_us = offset_us
+
+    def execute(self, command: Command, params: bytes = b"") -> object:
+        """Applies a command and journals it if it changed anything. Durable after the next commit."""
+        result = self._engine.apply(command)
+        outcome = self._engine.outcome
+        if outcome:
+            if not self._sequencer.fits(len(params) + RECORD_OVERHEAD_BYTES_MAX):
+                self.commit()
+            self._sequencer.accept(command, outcome, params)
+        return result
+
+    def commit(self) -> None:
+        """Writes what is pending as one frame and, with durability `group`, makes it durable."""
+        if self._sequencer.write() and self._sync_each_turn:
+            self._journal.sync()
+
+    # -- one request ---------------------------------------------------------------------------
+
+    def _answer(self, packet: Packet, receiver: Receiver) -> bytes | None:
+        """The reply body, None if there is none to give."""
+        number = packet.command
+        make = self._requests.operations.get(number)
+        query = self._requests.queries.get(number) if make is None else None
+        if make is None and query is None:
+            _log.error("peer: %s: unknown command %d", receiver.peer, number)
+            return None
+        try:
+            parameters = bodies.decode(packet.body)
+            if make is not None:
+                return self._operate(packet, parameters, make)
+            assert query is not None
+            return self._query(packet, parameters, query)
+        except bodies.MalformedBody as error:
+            receiver.fault(f"command {number}: malformed body: {error}: {packet.body[:200]!r}")
+            self._outbox.include(receiver)
+            return None
+
+    def _operate(
+        self,
+        packet: Packet,
+        parameters: list[object],
+        make: Callable[[list[object], int, str], Command | None],
+    ) -> bytes:
+        replies = self._replies
+        if not self._has_room(packet):
+            self.requests_refused_unavailable += 1
+            return replies.error(SERVICE_UNAVAILABLE, packet.request_id)
+        key = _key(packet.ext) if packet.ext else ""
+        command = make(parameters, self._time_us, key) if key is not None else None
+        if command is None:
+            bodies.refuse_wide_integers(parameters)
+            return replies.error(INVALID_ARGUMENT, packet.request_id)
+        result = self._engine.apply(command)
+        if type(result) is Refusal:
+            return replies.error(result, packet.request_id)
+        outcome = self._engine.outcome
+        if outcome:
+            self._sequencer.accept(command, outcome, packet.body)
+        # Rendered at once: the order is the live object, the next command may change it.
+        text = self._views.success if result is None else self._views.order(result)  # type: ignore[arg-type]
+        return replies.success(text, packet.request_id)
+
+    def _has_room(self, packet: Packet) -> bool:
+        """Whether this command may be taken; makes room in the frame if it may."""
+        if packet.command != CANCEL and not self._gate.is_open():
+            return False
+        size = len(packet.body) + RECORD_OVERHEAD_BYTES_MAX
+        if not self._sequencer.has_room(size):
+            return False
+        if not self._sequencer.fits(size):
+            self.commit()
+        return True
+
+    def _query(
+        self, packet: Packet, parameters: list[object], query: Callable[[list[object]], str | None]
+    ) -> bytes:
+        cacheable = packet.command == DEPTH and self._cache_timeout_us > 0
+        if cacheable:
+            known = self._cache.get(packet.body)
+            if known is not None and self._time_us - known[0] <= self._cache_timeout_us:
+                return self._replies.success(known[1], packet.request_id)
+        text = query(parameters)
+        if text is None:
+            bodies.refuse_wide_integers(parameters)
+            return self._replies.error(INVALID_ARGUMENT, packet.request_id)
+        if cacheable:
+            if len(self._cache) >= CACHE_ENTRIES_MAX:
+                self._cache.clear()
+            self._cache[packet.body] = (self._time_us, text)
+        return self._replies.success(text, packet.request_id)
+
+
+def _key(ext: bytes) -> str | None:
+    """The idempotency key in a packet's ext: 1 to 36 printable ASCII characters, None if it is not."""
+    if len(ext) > KEY_CHARACTERS_MAX:
+        return None
+    key = ext.decode("latin-1")
+    return key if key.isascii() and key.isprintable() else None
