@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("init", _init, "Make a new, empty data directory.")
     sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="keep the journal elsewhere")
-    add("adopt", _adopt, "Declare a copied data directory to be the system, its original being gone for good.")
+    add("adopt", _adopt, "Declare a copied data directory to be the system (its original is gone for good).")
 
     sub = add("run", _run, "Run the engine in the foreground.")
     _add_config(sub)

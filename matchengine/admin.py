@@ -94,12 +94,14 @@ class Admin:
         """`market summary`"""
         if words != ["summary"]:
             return "usage market summary"
-        lines = [_columns((10, 10, 20, 10, 20), "market", "ask count", "ask amount", "bid count", "bid amount")]
+        lines = [
+            _columns((10, 10, 20, 10, 20), "market", "ask count", "ask amount", "bid count", "bid amount")
+        ]
         for market in self._engine.markets.values():
             prec = market.stock_prec
             lines.append(
                 _columns(
-                    (10, 10, 20, 10, 20),
+                    widths,
                     market.name,
                     str(market.asks.count),
                     fixed.raw(market.asks.total, prec) if market.asks.total else "0",

@@ -23,6 +23,7 @@ from matchengine import recovery, slices, system
 from matchengine.admin import Admin
 from matchengine.core import rule_change
 from matchengine.core.commands import ChangeRules
+from matchengine.core.rules import rules_hash
 from matchengine.core.views import Views
 from matchengine.journal import format as layout
 from matchengine.journal.segments import remove_unfinished, repair_tail
@@ -193,7 +194,7 @@ class _Worker:
             self.where.journal,
             system_id=self.identity.id_bytes,
             epoch=self.identity.last_epoch,
-            rules_hash=recovery.rules_hash(self.engine.rules),
+            rules_hash=rules_hash(self.engine.rules),
             first_sequence=self.position.sequence + 1,
             previous=previous,
             segment_size=journal.segment_size_bytes,
@@ -207,7 +208,7 @@ class _Worker:
         if self.position.sequence:
             return
         rules = self.settings.rules
-        self.journal.rules_hash = recovery.rules_hash(rules)
+        self.journal.rules_hash = rules_hash(rules)
         command = ChangeRules(self.clock.wall_us(), msgspec.to_builtins(rules))
         self.engine.apply(command)
         self.sequencer.accept(command, self.engine.outcome, b"")
@@ -254,7 +255,7 @@ class _Worker:
         self.timers = [Timer(self.loop, TICK_S, self.tick, repeat=True)]
         if settings.journal.durability == "interval":
             interval_s = settings.journal.sync_interval_ms / 1000
-            self.timers.append(Timer(self.loop, interval_s, self.journal.sync, repeat=True))
+            self.timers.append(Timer(self.loop, interval_s, self.sync, repeat=True))
 
     def _helper_arguments(self, name: str) -> list[str]:
         return [
@@ -277,6 +278,10 @@ class _Worker:
         self.slicer.poll()
         if self.position.sequence >= self.slice_due and self.slicer.start():
             self.slice_due = self.position.sequence + self.settings.slice_records
+
+    def sync(self) -> None:
+        """Makes durable what was acknowledged since the last time (durability `interval`)."""
+        self.journal.sync()
 
     def serve(self) -> None:
         """Listens and runs until a signal. The collector would stop the world for nothing: the state holds

@@ -15,7 +15,7 @@ from matchengine import recovery, slices, system
 from matchengine.core import rule_change
 from matchengine.core.commands import ChangeRules
 from matchengine.core.invariants import broken_laws
-from matchengine.core.rules import Rules
+from matchengine.core.rules import Rules, rules_hash
 from matchengine.journal.durable import create_journal, read_durable
 from matchengine.journal.segments import prepare_segment, prepared_segments, remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
@@ -31,9 +31,13 @@ PREPARE_PAUSE = 2.0  # times the duration of each chunk's write: leaves the disk
 
 def init(disk: Disk, clock: Clock, data_directory: Path, journal_directory: Path) -> str:
     """Makes a new, empty data directory; returns the system id. Raises: SystemFileError, JournalError."""
-    identity = system.create_system(disk, data_directory, uuid.uuid4().hex, clock.wall_us())
-    create_journal(disk, journal_directory, identity.id_bytes)
-    return identity.system_id
+    if disk.exists(data_directory / system.SYSTEM_FILE):
+        raise system.SystemExists(f"{data_directory} is a data directory already; choose another one")
+    system_id = uuid.uuid4().hex
+    # SYSTEM last: it says that everything else is there.
+    create_journal(disk, journal_directory, bytes.fromhex(system_id))
+    system.create_system(disk, data_directory, system_id, clock.wall_us())
+    return system_id
 
 
 def prepare(disk: Disk, journal_directory: Path, segment_size: int) -> None:
@@ -79,7 +83,12 @@ def rule_differences(disk: Disk, data_directory: Path, journal_directory: Path, 
 
 
 def apply_rules(
-    disk: Disk, clock: Clock, data_directory: Path, journal_directory: Path, proposed: Rules, segment_size: int
+    disk: Disk,
+    clock: Clock,
+    data_directory: Path,
+    journal_directory: Path,
+    proposed: Rules,
+    segment_size: int,
 ) -> list[str]:
     """Journals `proposed` as the rules in force; returns what changed, empty if nothing did.
 
@@ -90,7 +99,9 @@ def apply_rules(
     found = recovery.recover(disk, data_directory, journal_directory, identity)
     engine, position = found.engine, found.position
     if not position.sequence:
-        raise ProcessExit(ExitCode.CONFIG, "no engine has run here yet: its first start takes the file as it is")
+        raise ProcessExit(
+            ExitCode.CONFIG, "no engine has run here yet: its first start takes the file as it is"
+        )
     changes = rule_change.differences(engine.rules, proposed)
     if not changes:
         return []
@@ -107,7 +118,7 @@ def apply_rules(
         journal_directory,
         system_id=identity.id_bytes,
         epoch=identity.last_epoch,
-        rules_hash=recovery.rules_hash(proposed),
+        rules_hash=rules_hash(proposed),
         first_sequence=position.sequence + 1,
         previous=(end.segment_number, end.segment_hash),
         segment_size=segment_size,

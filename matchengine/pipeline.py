@@ -89,6 +89,8 @@ class Pipeline:
         self._outbox = Outbox()
         self._is_scheduled = False
         self._time_us = timekeeper.time_us
+        self._is_open = True
+        self._pending_bytes_max = 0
         self.longest_turn_us = 0
         self.turns = 0
         self.requests_seen = 0
@@ -118,18 +120,25 @@ class Pipeline:
         inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
         begun_us = self._clock.monotonic_us()
         self.keep_time()
+        self._measure_room()
         hold = self._outbox.hold
+        operations = self._requests.operations
         for receiver, packets in inbox:
-            if type(packets) is bytes:
+            if isinstance(packets, bytes):
                 hold(receiver, packets)
                 continue
             self.requests_seen += len(packets)
             for packet in packets:
                 if receiver.is_faulty:
                     break
-                body = self._answer(packet, receiver)
-                if body is not None:
-                    hold(receiver, encode_reply(packet, body))
+                try:
+                    make = operations.get(packet.command)
+                    body = self._inquire(packet, receiver) if make is None else self._operate(packet, make)
+                except bodies.MalformedBody as error:
+                    self._blame(receiver, packet, error)
+                else:
+                    if body is not None:
+                        hold(receiver, encode_reply(packet, body))
         self.commit()
         self._outbox.release()
         self.turns += 1
@@ -141,81 +150,68 @@ class Pipeline:
         """Stamps what follows; journals a change of age when the clock was set."""
         self._time_us = self._timekeeper.sample()
         offset_us = self._timekeeper.wanted_offset_us()
-        if offset_us is not None and self._sequencer.has_room(RECORD_OVERHEAD_BYTES_MAX):
-            self.execute(ShiftAge(self._time_us, offset_us))
+        if offset_us is not None and self._sequencer.room > RECORD_OVERHEAD_BYTES_MAX:
+            command = ShiftAge(self._time_us, offset_us)
+            self._engine.apply(command)
+            self._sequencer.accept(command, self._engine.outcome, b"")
             self._timekeeper.offset_us = offset_us
-
-    def execute(self, command: Command, params: bytes = b"") -> object:
-        """Applies a command and journals it if it changed anything. Durable after the next commit."""
-        result = self._engine.apply(command)
-        outcome = self._engine.outcome
-        if outcome:
-            if not self._sequencer.fits(len(params) + RECORD_OVERHEAD_BYTES_MAX):
-                self.commit()
-            self._sequencer.accept(command, outcome, params)
-        return result
 
     def commit(self) -> None:
         """Writes what is pending as one frame and, with durability `group`, makes it durable."""
         if self._sequencer.write() and self._sync_each_turn:
             self._journal.sync()
 
+    def _measure_room(self) -> None:
+        """How far the pending bytes may grow before `_make_room` must look again."""
+        self._is_open = self._gate.is_open()
+        sequencer = self._sequencer
+        size = min(sequencer.record_bytes_max, sequencer.room) - RECORD_OVERHEAD_BYTES_MAX
+        self._pending_bytes_max = sequencer.pending_bytes + size
+
     # -- one request ---------------------------------------------------------------------------
 
-    def _answer(self, packet: Packet, receiver: Receiver) -> bytes | None:
-        """The reply body, None if there is none to give."""
-        number = packet.command
-        make = self._requests.operations.get(number)
-        query = self._requests.queries.get(number) if make is None else None
-        if make is None and query is None:
-            _log.error("peer: %s: unknown command %d", receiver.peer, number)
-            return None
-        try:
-            parameters = bodies.decode(packet.body)
-            if make is not None:
-                return self._operate(packet, parameters, make)
-            assert query is not None
-            return self._query(packet, parameters, query)
-        except bodies.MalformedBody as error:
-            receiver.fault(f"command {number}: malformed body: {error}: {packet.body[:200]!r}")
-            self._outbox.include(receiver)
-            return None
-
-    def _operate(
-        self,
-        packet: Packet,
-        parameters: list[object],
-        make: Callable[[list[object], int, str], Command | None],
-    ) -> bytes:
-        replies = self._replies
-        if not self._has_room(packet):
+    def _operate(self, packet: Packet, make: Callable[[list[object], int, str], Command | None]) -> bytes:
+        """Executes a command that changes state; the reply body. Raises: MalformedBody."""
+        body = packet.body
+        sequencer = self._sequencer
+        if (not self._is_open and packet.command != CANCEL) or (
+            sequencer.pending_bytes + len(body) > self._pending_bytes_max and not self._make_room(len(body))
+        ):
             self.requests_refused_unavailable += 1
-            return replies.error(SERVICE_UNAVAILABLE, packet.request_id)
+            return self._replies.error(SERVICE_UNAVAILABLE, packet.request_id)
+        parameters = bodies.decode(body)
         key = _key(packet.ext) if packet.ext else ""
         command = make(parameters, self._time_us, key) if key is not None else None
         if command is None:
             bodies.refuse_wide_integers(parameters)
-            return replies.error(INVALID_ARGUMENT, packet.request_id)
+            return self._replies.error(INVALID_ARGUMENT, packet.request_id)
         result = self._engine.apply(command)
         if type(result) is Refusal:
-            return replies.error(result, packet.request_id)
+            return self._replies.error(result, packet.request_id)
         outcome = self._engine.outcome
         if outcome:
-            self._sequencer.accept(command, outcome, packet.body)
+            sequencer.accept(command, outcome, body)
         # Rendered at once: the order is the live object, the next command may change it.
         text = self._views.success if result is None else self._views.order(result)  # type: ignore[arg-type]
-        return replies.success(text, packet.request_id)
+        return self._replies.success(text, packet.request_id)
 
-    def _has_room(self, packet: Packet) -> bool:
-        """Whether this command may be taken; makes room in the frame if it may."""
-        if packet.command != CANCEL and not self._gate.is_open():
-            return False
-        size = len(packet.body) + RECORD_OVERHEAD_BYTES_MAX
-        if not self._sequencer.has_room(size):
-            return False
-        if not self._sequencer.fits(size):
-            self.commit()
-        return True
+    def _make_room(self, body_bytes: int) -> bool:
+        """Begins another frame; False if the journal can not surely take the record even then."""
+        self.commit()
+        self._measure_room()
+        return self._sequencer.pending_bytes + body_bytes <= self._pending_bytes_max
+
+    def _inquire(self, packet: Packet, receiver: Receiver) -> bytes | None:
+        """The reply body of a query, None for a command that nobody knows. Raises: MalformedBody."""
+        query = self._requests.queries.get(packet.command)
+        if query is None:
+            _log.error("peer: %s: unknown command %d", receiver.peer, packet.command)
+            return None
+        return self._query(packet, bodies.decode(packet.body), query)
+
+    def _blame(self, receiver: Receiver, packet: Packet, error: Exception) -> None:
+        receiver.fault(f"command {packet.command}: malformed body: {error}: {packet.body[:200]!r}")
+        self._outbox.include(receiver)
 
     def _query(
         self, packet: Packet, parameters: list[object], query: Callable[[list[object]], str | None]

@@ -100,8 +100,9 @@ class Requests:
         price = parse(price_text, market.money_prec)
         if amount is None or amount <= 0 or price is None or price <= 0:
             return None
-        taker_fee = self._rate(taker_text, market.fee_prec)
-        maker_fee = self._rate(maker_text, market.fee_prec)
+        fee_prec = market.fee_prec
+        taker_fee = self._rate(taker_text, fee_prec)
+        maker_fee = taker_fee if maker_text == taker_text else self._rate(maker_text, fee_prec)
         if taker_fee is None or maker_fee is None or not _good_source(source):
             return None
         return PutLimit(time_us, user, name, side, amount, price, taker_fee, maker_fee, source, key)

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from matchengine.core.commands import Command
+import msgspec
+
+from matchengine.core.commands import KIND_OF, OPERATION_KINDS, Command
 from matchengine.journal.format import FRAME_HEADER_BYTES
-from matchengine.journal.record import RecordWriter, is_operation
 from matchengine.position import Position, chain_crc, chain_digest, outcome_text
+from vxutils.packing import Packer
+
+FRAME_EXTRA_BYTES = FRAME_HEADER_BYTES + 8  # a frame around its records: header, and padding to 8
+
+_fields = msgspec.structs.astuple
+
 
 class Journal(Protocol):
     """What the sequencer needs of a journal writer."""
@@ -31,7 +38,7 @@ class Sequencer:
     def __init__(self, position: Position, journal: Journal) -> None:
         self.position = position
         self._journal = journal
-        self._encode = RecordWriter().encode
+        self._pack = Packer().pack  # the shape is that of journal/record.py
         self._records: list[bytes] = []
         self._outcomes: list[bytes] = []
         self.pending_bytes = 0
@@ -39,26 +46,30 @@ class Sequencer:
     def accept(self, command: Command, outcome: list[int], params: bytes) -> None:
         """Takes a command that the engine has applied with this (non-empty) outcome."""
         position = self.position
-        position.sequence += 1
-        operation_id = 0
-        if is_operation(command):
+        position.sequence = sequence = position.sequence + 1
+        kind = KIND_OF[type(command)]
+        if kind in OPERATION_KINDS:
             position.operation_id = operation_id = position.operation_id + 1
+        else:
+            operation_id = 0
         text = outcome_text(outcome)
         position.outcome_crc = crc = chain_crc(position.outcome_crc, text)
         position.time_us = command.time_us
-        record = self._encode(command, position.sequence, operation_id, crc, params)
+        record = self._pack((kind, sequence, operation_id, crc, params, _fields(command)))
         self._records.append(record)
         self._outcomes.append(text)
         self.pending_bytes += len(record)
 
-    def fits(self, record_bytes: int) -> bool:
-        """Whether a record of at most this size can still go into the frame that is being filled."""
-        frame_bytes = self.pending_bytes + record_bytes + FRAME_HEADER_BYTES + 8
-        return frame_bytes <= self._journal.frame_bytes_max
+    @property
+    def record_bytes_max(self) -> int:
+        """The largest record that can still go into the frame being filled."""
+        return self._journal.frame_bytes_max - FRAME_EXTRA_BYTES - self.pending_bytes
 
-    def has_room(self, record_bytes: int) -> bool:
-        """Whether the journal can surely take a record of at most this size after what is pending."""
-        return self.pending_bytes + record_bytes + 2 * (FRAME_HEADER_BYTES + 8) <= self._journal.room
+    @property
+    def room(self) -> int:
+        """The largest record that the journal can surely take after what is pending, in this frame or in
+        one of its own."""
+        return self._journal.room - 2 * FRAME_EXTRA_BYTES - self.pending_bytes
 
     def write(self) -> bool:
         """Writes the pending records as one frame; False if there are none. Not durable yet.

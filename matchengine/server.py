@@ -23,9 +23,7 @@ from vxutils.settings import ServerSettings
 class EngineServer:
     """Listens on all addresses of the settings, between `start` and `stop`."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, settings: ServerSettings, pipeline: Pipeline
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: ServerSettings, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         limits = ServerLimits(
             max_pkg_size=settings.max_pkg_size,

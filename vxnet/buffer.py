@@ -49,7 +49,7 @@ class StreamOutput:
                 pieces.clear()
             try:
                 sent = send(data)
-            except (BlockingIOError, InterruptedError):
+            except BlockingIOError:
                 sent = 0
             self.size -= sent
             if sent < len(data):
@@ -103,7 +103,7 @@ class PacketOutput:
             data, descriptor = self._messages[0]
             try:
                 send(data, descriptor)
-            except (BlockingIOError, InterruptedError):
+            except BlockingIOError:
                 self.check()
                 return False
             self._drop_first()

@@ -96,7 +96,7 @@ class Endpoint:
             return
         try:
             self._socket.sendto(data, sender)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             self.dropped_busy += 1
         except OSError:
             self.dropped_unanswerable += 1
@@ -113,7 +113,7 @@ class Endpoint:
         for _ in range(PASS_DATAGRAMS_MAX):
             try:
                 count, sender = self._socket.recvfrom_into(self._scratch)
-            except (BlockingIOError, InterruptedError):
+            except BlockingIOError:
                 return
             except OSError as error:
                 self._log_fault(None, in_words(error))
@@ -182,7 +182,7 @@ class DatagramSession(Session):
         for _ in range(PASS_DATAGRAMS_MAX):
             try:
                 count = self._socket.recv_into(self._scratch)
-            except (BlockingIOError, InterruptedError):
+            except BlockingIOError:
                 return
             except OSError as error:
                 self.close(in_words(error))

@@ -17,7 +17,7 @@ class AddressInUseError(AddressError):
 
 
 class PeerError(Exception):
-    """The peer broke a rule. Raised in `received` of a handler: closes the session with this text as reason."""
+    """The peer broke a rule. A handler's `received` raises it to close the session for this reason."""
 
 
 class BufferOverflowError(PeerError):

@@ -121,6 +121,7 @@ class Server:
         handler: Handler,
         limits: ServerLimits,
     ) -> None:
+        assert limits.max_pkg_size > 0 and limits.buf_limit >= 0, "a packet and the output have a size"
         self.bound: list[Address] = []
         """Where it listens, with real ports in the place of port 0."""
         self.endpoints: list[Endpoint] = []
@@ -178,8 +179,8 @@ class Server:
             self._accept_retry = None
 
     def resume_accepting(self) -> None:
+        self.pause_accepting()
         self._accepting = True
-        self._accept_retry = None
         for listener, address in self._listeners:
             self._loop.add_reader(listener.fileno(), self._acceptable, listener, address)
 
@@ -223,7 +224,7 @@ class Server:
         for _ in range(ACCEPTS_MAX):
             try:
                 sock, sockaddr = listener.accept()
-            except (BlockingIOError, InterruptedError):
+            except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:

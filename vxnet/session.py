@@ -213,7 +213,7 @@ class StreamSession(Session):
     def _readable(self) -> None:
         try:
             count = self._receive_into(self._scratch)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return
         except OSError as error:
             self.close(in_words(error))
@@ -273,7 +273,7 @@ class SeqpacketSession(Session):
     def _readable(self) -> None:
         try:
             message = receive_message(self._socket, self._input_max)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return
         except OSError as error:
             self.close(in_words(error))

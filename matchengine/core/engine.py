@@ -174,6 +174,7 @@ class Engine:
             command.maker_fee,
             command.source,
             command.time_us,
+            command.time_us,
         )
         outcome = self.outcome
         outcome.append(order_id)
@@ -218,6 +219,7 @@ class Engine:
             command.taker_fee,
             0,
             command.source,
+            command.time_us,
             command.time_us,
         )
         outcome = self.outcome

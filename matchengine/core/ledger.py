@@ -63,7 +63,8 @@ class AssetLedger:
     def freeze(self, user: int, amount: int) -> None:
         """Moves `amount` from available to frozen."""
         self.debit(user, amount)
-        self.frozen[user] = self.frozen.get(user, 0) + amount
+        frozen = self.frozen
+        frozen[user] = frozen.get(user, 0) + amount
         self.frozen_total += amount
 
     def spend_frozen(self, user: int, amount: int) -> None:

@@ -26,6 +26,8 @@ def execute(market: Market, taker: Order, time_us: int, outcome: list[int]) -> i
         return 0
     # A market order crosses every price: its bound lies beyond the worst one.
     worst_key = keys[0] if taker.kind == MARKET else opposite.sign * taker.price
+    if keys[-1] < worst_key:
+        return 0
     spending = taker.kind == MARKET and not selling  # left is money, at stock_prec + money_prec
     stock, money = market.stock, market.money
     stock_factor, money_factor = market.stock_factor, market.money_factor

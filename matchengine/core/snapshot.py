@@ -30,6 +30,27 @@ from matchengine.core.rules import Rules
 
 CHUNK = 500  # entries per item
 
+# The first fields of Order, in their order; what follows them there are links.
+ORDER_FIELDS = (
+    "id",
+    "market",
+    "kind",
+    "side",
+    "user",
+    "price",
+    "amount",
+    "left",
+    "taker_fee",
+    "maker_fee",
+    "source",
+    "created_us",
+    "updated_us",
+    "deal_stock",
+    "deal_money",
+    "deal_fee",
+)
+assert Order.__struct_fields__[: len(ORDER_FIELDS)] == ORDER_FIELDS
+
 T = TypeVar("T")
 
 
@@ -105,27 +126,9 @@ def _load_balances(ledger: AssetLedger, label: str, entries: list[list[int]]) ->
 
 
 def _dump_order(order: Order) -> list[Any]:
-    return [
-        order.id,
-        order.market,
-        order.kind,
-        order.side,
-        order.user,
-        order.price,
-        order.amount,
-        order.left,
-        order.taker_fee,
-        order.maker_fee,
-        order.source,
-        order.created_us,
-        order.updated_us,
-        order.deal_stock,
-        order.deal_money,
-        order.deal_fee,
-    ]
+    return [getattr(order, name) for name in ORDER_FIELDS]
 
 
 def _load_order(fields: list[Any]) -> Order:
-    order = Order(*fields[:12])
-    order.updated_us, order.deal_stock, order.deal_money, order.deal_fee = fields[12:]
-    return order
+    assert len(fields) == len(ORDER_FIELDS), "an order of another shape"
+    return Order(*fields)

@@ -16,7 +16,7 @@ from matchengine.core.market import Market
 from matchengine.core.order import ASK, BID, MARKET, Order
 from vxutils import fixed
 
-RATE_TEXTS_MAX = 1000  # printed fee rates kept; real exchanges use a handful
+TEXTS_KEPT_MAX = 1000  # printed fee rates and sources kept; real exchanges use a handful
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _SHORT_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
@@ -41,10 +41,79 @@ class Views:
         self.decimal: Callable[[int, int], str] = fixed.stripped if style == "viabtc" else fixed.plain
         self._time = _time_viabtc if style == "viabtc" else _time_plain
         self._comma, self._colon = (", ", ": ") if style == "viabtc" else (",", ":")
-        self._order_format = self._object(
+        self._balance_format = self._object(("available", '"%s"'), ("freeze", '"%s"'))
+        self.success = self._object(("status", '"success"'))
+        self._rules = engine.rules
+        self._shapes: dict[str, _OrderShape] = {}
+        self._sources: dict[str | None, str] = {}
+        self._last_time_us, self._last_time = 0, self._time(0)
+
+    def _object(self, *members: tuple[str, str]) -> str:
+        return "{" + self._comma.join(f'"{name}"{self._colon}{value}' for name, value in members) + "}"
+
+    def _array(self, items: Iterable[str]) -> str:
+        return f"[{self._comma.join(items)}]"
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def order(self, order: Order) -> str:
+        """The order object of protocol.md 2.7. Cost 2-3 us: it is part of every reply to an order."""
+        if self._rules is not self.engine.rules:
+            self._shapes.clear()
+            self._rules = self.engine.rules
+        shape = self._shapes.get(order.market) or self._make_shape(order.market)
+        decimal = self.decimal
+        stock_prec = shape.stock_prec
+        amount = decimal(order.amount, stock_prec)
+        created_us = order.created_us
+        if created_us == self._last_time_us:  # times repeat within a turn
+            created = self._last_time
+        else:
+            created = self._last_time = self._time(created_us)
+            self._last_time_us = created_us
+        updated = created if order.updated_us == created_us else self._time(order.updated_us)
+        rates = shape.rates
+        taker_fee = rates.get(order.taker_fee) or self._print_rate(shape, order.taker_fee)
+        if order.kind == MARKET:
+            # The C system creates price and maker fee of a market order with no decimals at all.
+            price = maker_fee = "0"
+        else:
+            price = decimal(order.price, shape.money_prec)
+            maker_fee = rates.get(order.maker_fee) or self._print_rate(shape, order.maker_fee)
+        if not order.deal_stock:
+            # Untouched sums have no decimals yet, and nothing has been spent.
+            left = amount
+            deal_stock = deal_money = deal_fee = "0"
+        else:
+            buying = order.side == BID
+            spent_money = buying and order.kind == MARKET
+            left = decimal(order.left, shape.deal_prec if spent_money else stock_prec)
+            deal_stock = decimal(order.deal_stock, stock_prec)
+            deal_money = decimal(order.deal_money, shape.deal_prec)
+            deal_fee = decimal(order.deal_fee, shape.bid_fee_prec if buying else shape.ask_fee_prec)
+        return shape.template % (
+            order.id,
+            self._sources.get(order.source) or self._print_source(order.source),
+            order.kind,
+            order.side,
+            order.user,
+            created,
+            updated,
+            price,
+            amount,
+            taker_fee,
+            maker_fee,
+            left,
+            deal_stock,
+            deal_money,
+            deal_fee,
+        )
+
+    def _make_shape(self, name: str) -> _OrderShape:
+        market = self.engine.markets[name]
+        template = self._object(
             ("id", "%d"),
-            ("market", "%s"),
-            ("source", "%s"),
+            ("market", quote(name).replace("%", "%%") + "%s"),  # the source member, or nothing
             ("type", "%d"),
             ("side", "%d"),
             ("user", "%d"),
@@ -59,85 +128,22 @@ class Views:
             ("deal_money", '"%s"'),
             ("deal_fee", '"%s"'),
         )
-        self._no_source = f'"source"{self._colon}%s{self._comma}'
-        self._balance_format = self._object(("available", '"%s"'), ("freeze", '"%s"'))
-        self._rates: dict[tuple[int, int], str] = {}
-        self._last_time = (0, self._time(0))
-        self._template_order_anonymous = self._order_format.replace(self._no_source, "")
-        self.success = self._object(("status", '"success"'))
+        shape = self._shapes[name] = _OrderShape(market, template)
+        return shape
 
-    def _object(self, *members: tuple[str, str]) -> str:
-        return "{" + self._comma.join(f'"{name}"{self._colon}{value}' for name, value in members) + "}"
-
-    def _array(self, items: Iterable[str]) -> str:
-        return f"[{self._comma.join(items)}]"
-
-    def _rate(self, rate: int, scale: int) -> str:
-        text = self._rates.get((rate, scale))
-        if text is None:
-            if len(self._rates) >= RATE_TEXTS_MAX:
-                self._rates.clear()
-            text = self._rates[rate, scale] = self.decimal(rate, scale)
+    def _print_rate(self, shape: _OrderShape, rate: int) -> str:
+        if len(shape.rates) >= TEXTS_KEPT_MAX:
+            shape.rates.clear()
+        text = shape.rates[rate] = self.decimal(rate, shape.fee_prec)
         return text
 
-    def _time_text(self, time_us: int) -> str:
-        """Times repeat within a turn, so the last one is kept as text."""
-        known_us, text = self._last_time
-        if known_us != time_us:
-            text = self._time(time_us)
-            self._last_time = (time_us, text)
+    def _print_source(self, source: str | None) -> str:
+        if source is None:
+            return ""
+        if len(self._sources) >= TEXTS_KEPT_MAX:
+            self._sources.clear()
+        text = self._sources[source] = f'{self._comma}"source"{self._colon}{quote(source)}'
         return text
-
-    # -- orders --------------------------------------------------------------------------------
-
-    def order(self, order: Order) -> str:
-        """The order object of protocol.md 2.7."""
-        market = self.engine.markets[order.market]
-        decimal = self.decimal
-        stock_prec = market.stock_prec
-        deal_prec = stock_prec + market.money_prec
-        amount = decimal(order.amount, stock_prec)
-        created = self._time_text(order.created_us)
-        updated = created if order.updated_us == order.created_us else self._time(order.updated_us)
-        if order.kind == MARKET:
-            # The C system creates price and maker fee of a market order with no decimals at all.
-            price = maker_fee = "0"
-        else:
-            price = decimal(order.price, market.money_prec)
-            maker_fee = self._rate(order.maker_fee, market.fee_prec)
-        if not order.deal_stock:
-            # Untouched sums have no decimals yet, and nothing has been spent.
-            left = amount
-            deal_stock = deal_money = deal_fee = "0"
-        else:
-            spent_money = order.kind == MARKET and order.side == BID
-            left = decimal(order.left, deal_prec if spent_money else stock_prec)
-            deal_stock = decimal(order.deal_stock, stock_prec)
-            deal_money = decimal(order.deal_money, deal_prec)
-            fee_prec = (stock_prec if order.side == BID else deal_prec) + market.fee_prec
-            deal_fee = decimal(order.deal_fee, fee_prec)
-        head: tuple[object, ...] = (order.id, quote(order.market))
-        template = self._order_format
-        if order.source is None:
-            template = self._template_order_anonymous
-        else:
-            head += (quote(order.source),)
-        return template % (
-            *head,
-            order.kind,
-            order.side,
-            order.user,
-            created,
-            updated,
-            price,
-            amount,
-            self._rate(order.taker_fee, market.fee_prec),
-            maker_fee,
-            left,
-            deal_stock,
-            deal_money,
-            deal_fee,
-        )
 
     def pending(self, market: Market, user: int, offset: int, limit: int) -> str:
         """203: one user's open orders in a market, newest first."""
@@ -257,6 +263,31 @@ class Views:
             ("bid_count", str(market.bids.count)),
             ("bid_amount", amount(market.bids.total)),
         )
+
+
+class _OrderShape:
+    """What all orders of one market have in common when they are printed."""
+
+    __slots__ = (
+        "ask_fee_prec",
+        "bid_fee_prec",
+        "deal_prec",
+        "fee_prec",
+        "money_prec",
+        "rates",
+        "stock_prec",
+        "template",
+    )
+
+    def __init__(self, market: Market, template: str) -> None:
+        self.template = template
+        self.stock_prec = market.stock_prec
+        self.money_prec = market.money_prec
+        self.fee_prec = market.fee_prec
+        self.deal_prec = market.stock_prec + market.money_prec
+        self.bid_fee_prec = market.stock_prec + market.fee_prec
+        self.ask_fee_prec = self.deal_prec + market.fee_prec
+        self.rates: dict[int, str] = {}
 
 
 def _time_viabtc(time_us: int) -> str:

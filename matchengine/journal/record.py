@@ -7,7 +7,8 @@ commands and 0 for all others; `params` are the client's original bytes (the ope
 them); the outcome crc32 runs over the outcome texts of all records so far, so a replay that decides
 anything differently is found at the record where it does.
 
-The outcome text is the ASCII form of the engine's outcome list: "[1, 2, 3]".
+The outcome text is the ASCII form of the engine's outcome list: "[1, 2, 3]". Records are encoded by the
+sequencer, where they are numbered.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from typing import Any
 
 import msgspec
 
-from matchengine.core.commands import KIND_OF, KINDS, OPERATION_KINDS, Command
-from vxutils.packing import Packer, unpack_all
-
-_fields = msgspec.structs.astuple
+from matchengine.core.commands import KINDS, Command
+from vxutils.packing import unpack_all
 
 
 class Record(msgspec.Struct, gc=False):
@@ -33,20 +32,6 @@ class Record(msgspec.Struct, gc=False):
     command: Command
 
 
-class RecordWriter:
-    """Encodes records. One per owner."""
-
-    def __init__(self) -> None:
-        self._pack = Packer().pack
-
-    def encode(
-        self, command: Command, sequence: int, operation_id: int, outcome_crc: int, params: bytes
-    ) -> bytes:
-        """The bytes of one record. Cost 0.6 us."""
-        kind = KIND_OF[type(command)]
-        return self._pack((kind, sequence, operation_id, outcome_crc, params, _fields(command)))
-
-
 def decode_records(payload: bytes) -> Iterator[Record]:
     """The records of one frame.
 
@@ -57,8 +42,3 @@ def decode_records(payload: bytes) -> Iterator[Record]:
     for fields in unpack_all(payload):
         kind, sequence, operation_id, outcome_crc, params, values = fields
         yield Record(sequence, operation_id, outcome_crc, params, KINDS[kind](*values))
-
-
-def is_operation(command: Command) -> bool:
-    """Whether the command is one of the four that the C system logs."""
-    return KIND_OF[type(command)] in OPERATION_KINDS

@@ -2,7 +2,8 @@
 
 The recordings 06b and 06c are sent in order. Around every request that carries a number we refuse, and
 every one the C system hung or died on, all balances and books are compared. The other requests are legal;
-their replies are compared up to the first non-finite number of the file: the C system's later ones rest on it.
+their replies are compared up to the first non-finite number of the file, on which the C system's later ones
+rest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BALANCE_QUERY, ASSET_SUMMARY, ORDER_BOOK, DEPTH, MARKET_SUMMARY = 101, 105, 205,
 USERS = (1, 2, 3)  # with orders in these files
 
 # Requests that are refused and legal ones, so that a test which skips everything is noticed.
-FILES = {"06b_nonfinite": (32, 203), "06c_hang_crash": (13, 25)}
+FILES = {"06b_nonfinite": (28, 207), "06c_hang_crash": (12, 26)}
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -224,6 +224,12 @@ def test_a_crash_at_every_step_leaves_the_old_or_the_new(tmp_path: Path) -> None
     raise AssertionError("it never ended")
 
 
+def test_it_is_synced_before_it_has_its_name(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    write(tmp_path, 9, disk=disk)
+    assert disk.operations[-3:] == ["fsync", "rename", "sync_directory"]
+
+
 def test_a_slice_that_changed_after_it_was_verified(tmp_path: Path) -> None:
     good = verify_slice(Disk(), write(tmp_path, 9))
     with pytest.raises(SliceDamaged, match="6 items where 7 were written"):

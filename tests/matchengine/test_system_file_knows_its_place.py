@@ -133,6 +133,14 @@ def test_copied_files_inside_a_known_directory_are_a_copy_too(tmp_path: Path) ->
         read_system(Disk(), data)
 
 
+def test_the_same_files_in_another_directory_are_a_copy(tmp_path: Path) -> None:
+    """Hard links keep the numbers of the files; the directory has its own."""
+    make(tmp_path / "real")
+    subprocess.run(["cp", "-al", tmp_path / "real", tmp_path / "links"], check=True)
+    with pytest.raises(SystemCopied):
+        read_system(Disk(), tmp_path / "links")
+
+
 def test_a_renamed_directory_is_no_copy(tmp_path: Path) -> None:
     make(tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")

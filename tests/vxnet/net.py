@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from pathlib import Path
 
 from vxnet.address import Address, parse_address
@@ -59,7 +60,7 @@ def run_for(loop: EventLoop, seconds: float) -> None:
 
 
 class Recorder(BaseHandler):
-    """Keeps everything that happens; `consume` decides how much of the input is used, `on_data` acts on it."""
+    """Keeps everything that happens; `consume` says how much of the input is used, `on_data` acts on it."""
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
@@ -68,8 +69,8 @@ class Recorder(BaseHandler):
         self.descriptors: list[tuple[int, bytes]] = []
         self.datagrams: list[tuple[bytes, Sender]] = []
         self.consume: Callable[[bytes], int] = len
-        self.on_data: Callable[[Session, bytes], None] | None = None
-        self.on_datagram: Callable[[Endpoint, bytes, Sender], None] | None = None
+        self.on_data: Callable[[Session, bytes], object] | None = None
+        self.on_datagram: Callable[[Endpoint, bytes, Sender], object] | None = None
 
     @property
     def received_bytes(self) -> bytes:
@@ -164,14 +165,38 @@ def plain_peer(address: Address) -> socket.socket:
     return peer
 
 
+def open_descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def at_least(items: Sized, count: int) -> Callable[[], bool]:
+    return lambda: len(items) >= count
+
+
+class DescriptorShortage:
+    """From `begin` to `end` this process can open no descriptor: all free numbers are at or above its limit.
+
+    Begin it within the loop: uvloop opens a socket pair each time it is run.
+    """
+
+    def __init__(self) -> None:
+        self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def begin(self) -> None:
+        hard = self._limits[1]
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+
+    def end(self) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+
+
 @contextlib.contextmanager
-def no_more_descriptors() -> Iterator[None]:
-    """Within, the process can open no descriptor: all free numbers are at or above the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
-    limit = next(number for number in range(soft) if number not in used)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+def descriptor_shortage() -> Iterator[DescriptorShortage]:
+    shortage = DescriptorShortage()
     try:
-        yield
+        yield shortage
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        shortage.end()

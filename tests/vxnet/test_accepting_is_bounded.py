@@ -12,7 +12,7 @@ import pytest
 from tests.vxnet.net import (
     Recorder,
     address_of_kind,
-    no_more_descriptors,
+    descriptor_shortage,
     plain_peer,
     run_for,
     run_until,
@@ -43,20 +43,20 @@ def test_connections_over_the_maximum_are_closed_at_once(
 
 def test_paused_connections_wait(loop: EventLoop, tmp_path: Path) -> None:
     handler = Recorder()
-    with serving(loop, address_of_kind("tcp", tmp_path), handler) as server:
-        with plain_peer(server.bound[0]) as first, plain_peer(server.bound[0]) as second:
-            run_until(loop, lambda: len(handler.sessions) == 2)
-            server.pause_accepting()
-            with plain_peer(server.bound[0]) as third:
-                third.send(b"third")
-                first.send(b"first")
-                run_until(loop, lambda: handler.data == [b"first"])
-                run_for(loop, 0.02)
-                assert len(handler.sessions) == 2
-                server.resume_accepting()
-                run_until(loop, lambda: handler.data == [b"first", b"third"])
+    with (
+        serving(loop, address_of_kind("tcp", tmp_path), handler) as server,
+        plain_peer(server.bound[0]) as first,
+    ):
+        run_until(loop, lambda: handler.sessions)
+        server.pause_accepting()
+        with plain_peer(server.bound[0]) as second:
             second.send(b"second")
-            run_until(loop, lambda: handler.data[-1] == b"second")
+            first.send(b"first")
+            run_until(loop, lambda: handler.data == [b"first"])
+            run_for(loop, 0.02)
+            assert len(handler.sessions) == 1
+            server.resume_accepting()
+            run_until(loop, lambda: handler.data == [b"first", b"second"])
 
 
 def test_pause_from_within_opened_takes_effect_at_once(loop: EventLoop, tmp_path: Path) -> None:
@@ -82,34 +82,46 @@ def test_running_out_of_descriptors_does_not_spin(
     loop: EventLoop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler = Recorder()
-    with serving(loop, address_of_kind("tcp", tmp_path), handler) as server:
-        with plain_peer(server.bound[0]) as served:
-            run_until(loop, lambda: handler.sessions)
-            peers = [socket.socket() for _ in range(5)]
-            with no_more_descriptors():
-                for peer in peers:
-                    peer.connect(server.bound[0].sockaddr())
-                before = time.process_time()
-                run_for(loop, 0.35)
-                busy_s = time.process_time() - before
-                assert len(handler.sessions) == 1
-                served.send(b"still served")
-                run_until(loop, lambda: handler.data)
-            run_until(loop, lambda: len(handler.sessions) == 6)
-            assert busy_s < 0.2, "the listener was watched all the time"
+    with (
+        serving(loop, address_of_kind("tcp", tmp_path), handler) as server,
+        plain_peer(server.bound[0]) as served,
+        descriptor_shortage() as shortage,
+    ):
+        run_until(loop, lambda: handler.sessions)
+        peers = [socket.socket() for _ in range(5)]
+
+        def begin() -> None:
+            shortage.begin()
             for peer in peers:
-                peer.close()
+                peer.connect(server.bound[0].sockaddr())
+            served.send(b"still served")
+
+        loop.call_soon(begin)
+        before_s = time.process_time()
+        run_for(loop, 0.5)
+        assert time.process_time() - before_s < 0.3, "the listener was watched all the time"
+        assert len(handler.sessions) == 1
+        assert handler.data == [b"still served"]
+        shortage.end()
+        run_until(loop, lambda: len(handler.sessions) == 6)
+        for peer in peers:
+            peer.close()
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert lines == [f"{server.bound[0]}: can not accept for now: too many open files"]
 
 
 def test_stop_while_out_of_descriptors(loop: EventLoop, tmp_path: Path) -> None:
     handler = Recorder()
-    with serving(loop, address_of_kind("tcp", tmp_path), handler) as server, socket.socket() as peer:
-        with no_more_descriptors():
-            peer.connect(server.bound[0].sockaddr())
-            run_for(loop, 0.02)
+    with (
+        serving(loop, address_of_kind("tcp", tmp_path), handler) as server,
+        socket.socket() as peer,
+        descriptor_shortage() as shortage,
+    ):
+        loop.call_soon(shortage.begin)
+        loop.call_soon(peer.connect, server.bound[0].sockaddr())
+        run_for(loop, 0.03)
         server.stop()
+        shortage.end()
         run_for(loop, 0.15)
         assert not handler.sessions
 

@@ -14,8 +14,9 @@ from tests.vxnet.net import (
     ClientRecorder,
     Recorder,
     address_of_kind,
+    at_least,
     connecting,
-    no_more_descriptors,
+    descriptor_shortage,
     run_for,
     run_until,
     serving,
@@ -34,7 +35,7 @@ def nobody() -> Iterator[Address]:
     """An address that refuses connections: bound, so that nobody else gets it, and not listening."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
-        yield parse_address("tcp@127.0.0.1:%d" % holder.getsockname()[1])
+        yield parse_address(f"tcp@127.0.0.1:{holder.getsockname()[1]}")
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def silent() -> Iterator[Address]:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        yield parse_address("tcp@127.0.0.1:%d" % listener.getsockname()[1])
+        yield parse_address(f"tcp@127.0.0.1:{listener.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,10 +63,10 @@ def test_server_comes_later_and_again(loop: EventLoop, tmp_path: Path, kind: str
         for round_number in (1, 2):
             server_side = Recorder()
             with serving(loop, address, server_side):
-                run_until(loop, lambda count=round_number: len(client_side.sessions) == count)
+                run_until(loop, at_least(client_side.sessions, round_number))
                 assert client.send(b"hello")
-                run_until(loop, lambda seen=server_side: seen.data == [b"hello"])
-            run_until(loop, lambda count=round_number: len(client_side.reasons) == count)
+                run_until(loop, at_least(server_side.data, 1))
+            run_until(loop, at_least(client_side.reasons, round_number))
             assert client.session is None
     assert set(client_side.reasons) <= {"closed by peer", "connection reset by peer"}
 
@@ -146,12 +147,14 @@ def test_out_of_descriptors_it_tries_again(loop: EventLoop, tmp_path: Path) -> N
     client_side = ClientRecorder()
     with (
         serving(loop, address_of_kind("tcp", tmp_path), Recorder()) as server,
-        connecting(loop, server.bound[0], client_side, reconnect_timeout_s=0.02) as client,
+        descriptor_shortage() as shortage,
     ):
-        with no_more_descriptors():
+        loop.call_soon(shortage.begin)
+        with connecting(loop, server.bound[0], client_side, reconnect_timeout_s=0.02) as client:
             run_until(loop, lambda: len(client_side.failures) >= 2)
-        assert set(client_side.failures) == {"too many open files"}
-        run_until(loop, lambda: client.session)
+            assert set(client_side.failures) == {"too many open files"}
+            shortage.end()
+            run_until(loop, lambda: client.session)
 
 
 def test_stop_makes_no_other_attempt(loop: EventLoop, tmp_path: Path, nobody: Address) -> None:

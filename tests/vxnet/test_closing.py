@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import weakref
 from collections.abc import Callable
@@ -58,7 +59,7 @@ def test_close_while_receiving(
     loop: EventLoop, tmp_path: Path, kind: str, act: Callable[[Session], object]
 ) -> None:
     handler = Recorder()
-    handler.on_data = lambda session, data: act(session) and None
+    handler.on_data = lambda session, data: act(session)
     handler.consume = lambda data: 0
     with (
         serving(loop, address_of_kind(kind, tmp_path), handler, max_pkg_size=4) as server,
@@ -154,8 +155,6 @@ def test_a_closed_session_is_freed_without_the_garbage_collector(
 ) -> None:
     class Belongings:
         pass
-
-    import gc
 
     handler = Recorder()
     gc.disable()

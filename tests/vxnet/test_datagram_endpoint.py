@@ -1,4 +1,4 @@
-"""Datagram binds: whole datagrams or none, answers to their sender, what can not go is dropped and counted."""
+"""Datagram binds: whole datagrams or none, answers to their sender, the rest dropped and counted."""
 
 from __future__ import annotations
 

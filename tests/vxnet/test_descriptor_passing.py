@@ -14,6 +14,7 @@ from tests.vxnet.net import (
     Recorder,
     address_of_kind,
     connecting,
+    open_descriptors,
     plain_peer,
     run_until,
     serving,
@@ -22,10 +23,6 @@ from vxnet.client import Client, ClientSettings
 from vxnet.loop import EventLoop
 from vxnet.server import BaseHandler, Server, ServerLimits
 from vxnet.session import Session
-
-
-def count_of_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_from_client_to_server(loop: EventLoop, tmp_path: Path) -> None:
@@ -120,13 +117,13 @@ def test_too_much_at_once_closes_the_session_and_leaks_nothing(
         socket.socket() as passed,
     ):
         run_until(loop, lambda: handler.sessions)
-        before = count_of_descriptors()
+        before = open_descriptors()
         several = array("i", [passed.fileno()] * count)
         peer.sendmsg([b"x" * size], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, several)])
         run_until(loop, lambda: handler.closings)
         assert handler.reasons[0].startswith("packet larger than max_pkg_size 100")
         assert not handler.descriptors
-        assert count_of_descriptors() == before - 1
+        assert open_descriptors() == before - 1
 
 
 def test_other_kinds_can_not_pass_descriptors(loop: EventLoop, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Input: any cut of the stream gives the same data; what is never finished closes the session, and only that one."""
+"""Input: any cut of the stream gives the same data; what is never finished closes its session only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vxnet.net import Recorder, address_of_kind, plain_peer, run_until, serving
+from tests.vxnet.net import Recorder, address_of_kind, at_least, plain_peer, run_until, serving
 from vxnet.errors import PeerError
 from vxnet.loop import EventLoop
 from vxnet.session import READ_SIZE, Session
@@ -42,7 +42,7 @@ def test_byte_by_byte(loop: EventLoop, tmp_path: Path, kind: str) -> None:
     ):
         for count, byte in enumerate(b"".join(LINES), start=1):
             peer.send(bytes([byte]))
-            run_until(loop, lambda count=count: len(handler.data) >= count)
+            run_until(loop, at_least(handler.data, count))
         assert handler.lines == LINES
 
 

@@ -150,6 +150,7 @@ def test_stop_without_drain_drops_the_queue_and_says_so(loop: asyncio.AbstractEv
     assert work.dropped() == [1, 2, 3]
 
 
+@pytest.mark.filterwarnings("error")  # an exception in a worker thread is only a warning otherwise
 def test_stuck_worker_does_not_hold_up_the_stop(loop: asyncio.AbstractEventLoop) -> None:
     work = Work(loop)
     work.pool.start()

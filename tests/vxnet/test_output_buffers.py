@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from typing import NoReturn
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_stream_output_keeps_every_byte_in_order(seed: int) -> None:
     assert output.size == 0
 
 
-def full(data: object, descriptor: int | None = None) -> int:
+def full(data: object, descriptor: int | None = None) -> NoReturn:
     raise BlockingIOError
 
 

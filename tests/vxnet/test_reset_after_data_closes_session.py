@@ -1,7 +1,7 @@
 """A peer that sends and then resets: its data is seen and its session is closed.
 
-With the readiness watch of uvloop 0.23 such a session stayed open for ever: the socket reports an error, the callback
-reads the data that came before, and is never called again.
+With the readiness watch of uvloop 0.23 such a session stayed open for ever: the socket reports an error, the
+callback reads the data that came before, and is never called again.
 """
 
 from __future__ import annotations

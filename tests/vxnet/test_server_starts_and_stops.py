@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vxnet.net import Recorder, address_of_kind, plain_peer, run_until, serving
+from tests.vxnet.net import Recorder, address_of_kind, open_descriptors, plain_peer, run_until, serving
 from vxnet.address import Address, parse_address
 from vxnet.errors import AddressError, AddressInUseError
 from vxnet.loop import EventLoop
@@ -20,10 +20,10 @@ UNIX_KINDS = ["stream", "dgram", "seqpacket"]
 
 def refusal(loop: EventLoop, *addresses: Address) -> AddressError:
     server = Server(loop, addresses, Recorder(), ServerLimits())
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(AddressError) as caught:
         server.start()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     return caught.value
 
 
@@ -140,11 +140,11 @@ def test_stop_twice_and_before_start(loop: EventLoop, tmp_path: Path) -> None:
 def test_stop_leaves_no_descriptor(loop: EventLoop, tmp_path: Path) -> None:
     kinds = ["tcp", "udp", *UNIX_KINDS]
     addresses = [address_of_kind(kind, tmp_path, f"{kind}.sock") for kind in kinds]
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     handler = Recorder()
     with serving(loop, addresses, handler) as server:
         peers = [plain_peer(address) for address in server.bound]
         run_until(loop, lambda: len(handler.sessions) == 3)
     for peer in peers:
         peer.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before

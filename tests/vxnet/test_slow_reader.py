@@ -1,14 +1,22 @@
-"""Output: a slow reader gets everything in order; one that never reads is closed and costs a bounded amount."""
+"""Output: a slow reader gets everything in order; one that never reads is closed in time."""
 
 from __future__ import annotations
 
-import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.vxnet.net import Recorder, address_of_kind, plain_peer, run_for, run_until, serving
+from tests.vxnet.net import (
+    Recorder,
+    address_of_kind,
+    open_descriptors,
+    plain_peer,
+    run_for,
+    run_until,
+    serving,
+)
 from vxnet.loop import EventLoop
 
 SMALL = {"write_mem": 4096, "max_pkg_size": 10_000}
@@ -137,15 +145,15 @@ def test_descriptors_waiting_for_a_peer_are_few_and_closed(loop: EventLoop, tmp_
     ):
         run_until(loop, lambda: handler.sessions)
         session = handler.sessions[0]
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         sends = 0
         while session.is_open:
             session.send_descriptor(passed.fileno(), b"yours")
             sends += 1
             assert sends < 10_000, "descriptors without a bound"
-            assert len(os.listdir("/proc/self/fd")) <= before + 66
+            assert open_descriptors() <= before + 66
         assert handler.reasons == ["no send buf"]
-        assert len(os.listdir("/proc/self/fd")) == before - 1
+        assert open_descriptors() == before - 1
 
 
 def test_a_full_socket_does_not_keep_the_loop_busy(loop: EventLoop, tmp_path: Path) -> None:
@@ -157,14 +165,6 @@ def test_a_full_socket_does_not_keep_the_loop_busy(loop: EventLoop, tmp_path: Pa
         run_until(loop, lambda: handler.sessions)
         handler.sessions[0].send(b"z" * 5_000_000)
         assert handler.sessions[0].pending_output
-        wakeups = 0
-        drain = handler.sessions[0]._output.drain
-
-        def counted(send: object) -> bool:
-            nonlocal wakeups
-            wakeups += 1
-            return drain(send)  # type: ignore[arg-type]
-
-        assert drain
-        run_for(loop, 0.1)
-        assert wakeups == 0
+        before_s = time.process_time()
+        run_for(loop, 0.4)
+        assert time.process_time() - before_s < 0.2

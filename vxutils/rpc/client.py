@@ -257,5 +257,5 @@ class RpcClient:
             self._client.session.flush()
 
     def _time_out(self, sequence: int, callback: Callback) -> None:
-        self._calls.delete(sequence)
+        self._calls.delete(sequence)  # first, or a callback that stops the client would be called again
         callback(CallError(Failure.TIMEOUT, f"{self._name} did not answer in time"))

@@ -146,6 +146,22 @@ def test_a_frame_lost_from_the_end_of_a_middle_segment(tmp_path: Path) -> None:
     assert (caught.value.file, caught.value.offset) == (str(segment.path), last)
 
 
+@pytest.mark.parametrize(("epoch", "sequence", "records"), [(1, 4, 1), (1, 2, 1), (2, 3, 1), (1, 3, 0)])
+def test_a_whole_frame_that_does_not_belong_there(
+    tmp_path: Path, epoch: int, sequence: int, records: int
+) -> None:
+    make_journal(tmp_path / "j", frames=2)
+    path = segments_of(tmp_path / "j")[0].path
+    end = end_of(tmp_path / "j").valid_bytes
+    data = path.read_bytes()
+    seed = layout.segment_seed(data)
+    frame = layout.encode_frame(seed, epoch, sequence, [b"\x01"] * records, 0, 1, bytes(8))
+    path.write_bytes(data[:end] + frame + data[end + len(frame) :])
+    with pytest.raises(JournalDamaged, match="where sequence 3 of epoch 1 belongs") as caught:
+        read_all(tmp_path / "j")
+    assert caught.value.offset == end
+
+
 def test_an_epoch_that_goes_down(tmp_path: Path) -> None:
     for epoch in (5, 4):
         writer = open_writer(tmp_path / "j", end=end_of(tmp_path / "j") if epoch == 4 else None, epoch=epoch)

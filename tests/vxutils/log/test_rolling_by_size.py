@@ -106,4 +106,4 @@ def test_several_processes_lose_and_tear_no_line(tmp_path: Path) -> None:
     assert [writer.wait(30) for writer in writers] == [0, 0, 0]
     lines = [line for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
     assert sorted(lines) == sorted(f"{name} {number} {'x' * 40}" for name in names for number in range(400))
-    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4096 + 3 * 60
+    assert len(list(tmp_path.iterdir())) > 1

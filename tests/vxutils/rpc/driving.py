@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,6 +27,8 @@ ECHO = 101
 SILENT = 102  # no reply; it is kept in `late_replies`
 REFUSED = 103  # a peer's fault: the session is closed
 HANG_UP = 104  # the handler closes the session
+STALL = 105  # the whole loop stands still
+STALL_S = 1.2
 
 NO_HEARTBEAT = HeartbeatPolicy(mode=HeartbeatMode.OFF)
 
@@ -47,6 +50,8 @@ class EchoHandler:
                 raise PeerError("not an array")
             if packet.command == HANG_UP:
                 session.close("hung up")
+            elif packet.command == STALL:
+                time.sleep(STALL_S)
             elif packet.command == SILENT:
                 self.late_replies.append(functools.partial(session.send, encode_reply(packet, packet.body)))
             else:

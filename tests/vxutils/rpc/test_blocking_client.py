@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.vxutils.rpc.driving import ECHO, HANG_UP, KINDS, SILENT, local_address, running_server, wait_for
@@ -40,7 +41,7 @@ def test_params_are_sent_as_json(tmp_path: Path) -> None:
         with pytest.raises(TypeError):
             client.call(ECHO, [object()])
         client.roundtrip(encode_packet(ECHO, 0, 5, 5, REPLY))
-        with pytest.raises(ValueError, match="dict|object"):
+        with pytest.raises(msgspec.ValidationError):
             client.call(ECHO, [1, "BTC"])  # echoed, and an array is no reply
 
 
@@ -57,9 +58,9 @@ def test_closed_connection_is_an_error(tmp_path: Path) -> None:
     with (
         running_server([local_address("stream", tmp_path)]) as running,
         BlockingClient(running.address) as client,
+        pytest.raises(ConnectionError),
     ):
-        with pytest.raises(ConnectionError):
-            client.call(HANG_UP, [])
+        client.call(HANG_UP, [])
 
 
 def test_nobody_there_is_an_error(tmp_path: Path) -> None:

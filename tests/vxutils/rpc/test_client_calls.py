@@ -212,6 +212,23 @@ def test_stop_fails_what_is_in_flight(loop: asyncio.AbstractEventLoop, tmp_path:
         assert outcomes.noted == [("in flight", Failure.DISCONNECTED)]
 
 
+def test_timeout_callback_may_stop_the_client(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
+    outcomes = Outcomes()
+    with (
+        serving(loop, local_address("tcp", tmp_path)) as (server, _),
+        connected(loop, server.bound[0]) as client,
+    ):
+
+        def stop(outcome: Packet | CallError) -> None:
+            outcomes.note("timed out")(outcome)
+            client.stop()
+
+        client.call(SILENT, b"[]", stop, 0.01)
+        client.call(SILENT, b"[]", outcomes.note("in flight"), LONG_S)
+        run_until(loop, lambda: len(outcomes.noted) >= 2)
+        assert outcomes.noted == [("timed out", Failure.TIMEOUT), ("in flight", Failure.DISCONNECTED)]
+
+
 def test_oversized_reply_closes_and_says_so(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
     outcomes = Outcomes()
     with (

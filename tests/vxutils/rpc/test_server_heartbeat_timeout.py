@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vxutils.rpc.driving import ECHO, local_address, running_server, wait_for
+from tests.vxutils.rpc.driving import ECHO, STALL, local_address, running_server, wait_for
 from vxutils.rpc.blocking import BlockingClient
 from vxutils.rpc.heartbeat import HeartbeatMode, HeartbeatPolicy, encode_heartbeat
 from vxutils.rpc.packet import encode_packet
@@ -90,12 +90,19 @@ def test_a_session_may_ask_for_more_time(tmp_path: Path) -> None:
 
 
 def test_a_session_can_not_ask_for_less_than_the_minimum(tmp_path: Path) -> None:
-    slow = policy(HeartbeatMode.HEARTBEATS_ONLY, timeout_s=60.0)
+    bounded = HeartbeatPolicy(
+        mode=HeartbeatMode.HEARTBEATS_ONLY,
+        timeout_s=60.0,
+        check_s=0.05,
+        timeout_min_s=1.0,
+        timeout_max_s=60.0,
+    )
     with (
-        running_server([local_address("stream", tmp_path)], slow) as running,
+        running_server([local_address("stream", tmp_path)], bounded) as running,
         BlockingClient(running.address) as client,
     ):
         client.roundtrip(beat(0))
+        time.sleep(0.2)
         assert client.roundtrip(REQUEST).body == b"[]"
         assert running.reason() == "heartbeat timeout"
 
@@ -104,12 +111,14 @@ def test_own_stall_is_not_the_silence_of_the_peers(tmp_path: Path) -> None:
     with (
         running_server([local_address("stream", tmp_path)], policy(HeartbeatMode.ANY_TRAFFIC)) as running,
         BlockingClient(running.address) as client,
+        BlockingClient(running.address) as other,
     ):
         client.roundtrip(REQUEST)
-        running.loop.call_soon_threadsafe(time.sleep, 1.2)
+        other.send(encode_packet(STALL, 0, 1, 1, b"[]"))
         time.sleep(0.2)
         client.send(REQUEST)
         assert client.receive().body == b"[]"
+        assert running.handler.reasons == []
 
 
 def test_forgotten_sessions_leave_nothing(tmp_path: Path) -> None:
