@@ -133,8 +133,13 @@ class Engine:
     ) -> None:
         if kind is None:
             self._stop()
-        else:
-            self._kill()
+            return
+        code = self._process.poll() if self._process else None
+        self._kill()
+        said = self._errors.read_text()
+        if isinstance(error, Exception) and (said or code is not None):
+            state = "was running" if code is None else f"had ended with {code}"
+            raise EngineError(f"{error}; the engine {state} and said: {said or 'nothing'}") from error
 
     @property
     def pid(self) -> int:

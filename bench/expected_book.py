@@ -7,12 +7,11 @@ price-time priority and what it has traded. Its owner is the replay (or the make
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import attrgetter
 
 import msgspec
 
-from bench.flow import Command, FlowError, Level, Side
+from bench.flow import Command, FlowError, Level, Side, original
 
 
 class OpenOrder(msgspec.Struct):
@@ -32,8 +31,9 @@ class ExpectedBook:
     def __init__(self) -> None:
         self._open: dict[str, OpenOrder] = {}
 
-    def __len__(self) -> int:
-        return len(self._open)
+    def originals(self) -> int:
+        """How many orders are open, all parts of one order counted once."""
+        return len({original(id) for id in self._open})
 
     def get(self, id: str) -> OpenOrder | None:
         """The open order of that id, or None when it is filled, cancelled or was never put."""
@@ -75,11 +75,7 @@ class ExpectedBook:
 
     def levels(self, side: Side, limit: int) -> tuple[Level, ...]:
         """The best `limit` price levels of one side, best first."""
-        return _grouped(self.side(side), limit)
-
-
-def _grouped(orders: Iterable[OpenOrder], limit: int) -> tuple[Level, ...]:
-    sizes: dict[int, int] = {}
-    for order in orders:
-        sizes[order.price] = sizes.get(order.price, 0) + order.left
-    return tuple(Level(price, size) for price, size in list(sizes.items())[:limit])
+        sizes: dict[int, int] = {}
+        for order in self.side(side):
+            sizes[order.price] = sizes.get(order.price, 0) + order.left
+        return tuple(Level(price, size) for price, size in list(sizes.items())[:limit])

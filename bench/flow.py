@@ -7,8 +7,10 @@ A flow is a directory of two files, plain or gzipped:
 
 `put` rests a limit order; `cancel` removes it (`size` = what must still be open); `take` is a limit order of
 the other side that must fill at once and in full (`note`: the fills in order, `maker:price x 10000:size`).
-An id is the file's own and may be put again after its cancel. A checkpoint names the number of open orders
-and the five best levels after exactly `commands` commands; a level that does not exist is left empty.
+An id is the file's own and may be put again after its cancel. An id with a dot (`22328902.1`) is a part of the
+order before the dot: the source took it away piece by piece, so the flow puts it in pieces. A checkpoint names
+the five best levels after exactly `commands` commands (a level that does not exist is left empty) and the
+number of open orders, where all parts of one order count once.
 
 Only reads: what the flow means for a book is `bench.expected_book`.
 """
@@ -62,7 +64,7 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The book after `commands` commands: number of open orders and the best levels, best first."""
+    """The book after `commands` commands: open orders (parts count once), best levels, best first."""
 
     commands: int
     orders: int
@@ -85,6 +87,11 @@ def read_flow(directory: Path) -> Flow:
     if counts != sorted(set(counts)) or (counts and counts[-1] > len(commands)):
         raise FlowError(f"{directory}: checkpoints do not ascend within the {len(commands)} commands")
     return Flow(commands, checkpoints)
+
+
+def original(id: str) -> str:
+    """The order that `id` is, or is a part of."""
+    return id.partition(".")[0]
 
 
 def price_text(price: int) -> str:

@@ -2,8 +2,8 @@
 
     python -m bench.make_sample_flow bench/sample_flow
 
-All of it is invented. The book here is on purpose the simplest possible (it searches the best maker anew for
-each fill), so that it shares nothing with the engine it is an answer for.
+All of it is invented. The book here is on purpose the simplest possible (a list, sorted anew for each command),
+so that it shares nothing with the engine it is an answer for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MIDDLE = 5_850_000  # 585.00
 _TICK = 100  # one cent
 _SPREAD_TICKS = 12
 _OPENING_ORDERS = 40  # puts only, before anything is taken
-_IDS = 150  # few, so that ids are put again after their cancel
+_IDS = 60  # few, so that ids are put again after their cancel
 
 
 def make_flow(seed: int = SEED) -> Flow:
@@ -39,7 +39,7 @@ def make_flow(seed: int = SEED) -> Flow:
         commands.append(command)
         if len(commands) % CHECKPOINT_EVERY == 0:
             asks, bids = book.levels("sell", DEPTH_LEVELS), book.levels("buy", DEPTH_LEVELS)
-            checkpoints.append(Checkpoint(len(commands), len(book), asks, bids))
+            checkpoints.append(Checkpoint(len(commands), book.originals(), asks, bids))
     return Flow(commands, checkpoints)
 
 
@@ -58,7 +58,8 @@ def _put(random: Random, book: ExpectedBook, row: int) -> Command:
     side: Side = "sell" if random.random() < 0.5 else "buy"
     away = random.randint(1, _SPREAD_TICKS) * _TICK
     price = _MIDDLE + away if side == "sell" else _MIDDLE - away
-    free = [str(number) for number in range(1, _IDS + 1) if book.get(str(number)) is None]
+    names = [f"{number}{part}" for number in range(1, _IDS + 1) for part in ("", ".1")]
+    free = [name for name in names if book.get(name) is None]
     return Command(row, "put", random.choice(free), side, price, random.choice((1, 5, 18, 50, 100, 200)))
 
 

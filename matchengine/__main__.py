@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from vxutils.process import DirectoryLock, daemonise, die_with_parent, raise_lim
 from vxutils.settings import SettingsError
 from vxutils.watchdog import run_watched
 
+FILES_BESIDE_CONNECTIONS = 256  # journal, slices, log, console, the loop's own
 LOCK_WAIT_S = 3.0  # a killed predecessor's children need a moment to be gone
 
 _log = logging.getLogger("vx.matchengine")
@@ -140,7 +142,10 @@ def _run(options: argparse.Namespace) -> int:
     system.read_system(disk, where.data)  # before going to the background: the sentence should be seen
     if options.daemon:
         daemonise()
-    with _lock(where.data):
+    with ExitStack() as locks:
+        locks.enter_context(_lock(where.data))
+        if where.journal.parent != where.data and disk.is_directory(where.journal):
+            locks.enter_context(_lock(where.journal))
         log = _configure_log(loaded)
         try:
             set_title(settings.process.title)
@@ -179,10 +184,8 @@ def _configure_log(loaded: LoadedSettings) -> Log:
     log = configure(settings.log)
     if settings.alert.address is not None:
         log.attach(AlertHandler(settings.alert.host or socket.gethostname(), settings.alert.address))
-    for warning in [
-        *loaded.warnings,
-        *raise_limits(settings.process.file_limit, settings.process.core_limit),
-    ]:
+    files = settings.process.file_limit or settings.svr.connections_max + FILES_BESIDE_CONNECTIONS
+    for warning in [*loaded.warnings, *raise_limits(files, settings.process.core_limit)]:
         _log.warning("%s", warning)
     return log
 

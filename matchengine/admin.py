@@ -94,9 +94,8 @@ class Admin:
         """`market summary`"""
         if words != ["summary"]:
             return "usage market summary"
-        lines = [
-            _columns((10, 10, 20, 10, 20), "market", "ask count", "ask amount", "bid count", "bid amount")
-        ]
+        widths = (10, 10, 20, 10, 20)
+        lines = [_columns(widths, "market", "ask count", "ask amount", "bid count", "bid amount")]
         for market in self._engine.markets.values():
             prec = market.stock_prec
             lines.append(

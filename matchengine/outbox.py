@@ -70,7 +70,7 @@ class DatagramReceiver:
 
     @property
     def peer(self) -> str:
-        return f"datagram from {self._sender}"
+        return f"datagram from {self._sender!r}"
 
     def fault(self, reason: str) -> None:
         """A datagram peer has no connection to lose. Source: protocol.md 1.5."""

@@ -30,12 +30,13 @@ from matchengine.replies import ReplyFormat
 from matchengine.requests import Requests
 from matchengine.sequencer import Journal, Sequencer
 from matchengine.timekeeper import Timekeeper
-from vxnet.clock import Clock
+from vxnet.clock import Clock, OncePer
 from vxutils.rpc.packet import Packet, encode_reply
 
 INBOX_BYTES_MAX = 16 << 20  # a turn begins at once when this much waits; nothing is dropped
 KEY_CHARACTERS_MAX = 36  # of an idempotency key
 RECORD_OVERHEAD_BYTES_MAX = 6 << 10  # of a journal record beside the request's own bytes
+UNKNOWN_LOG_PERIOD_S = 1.0  # a flood of unknown commands costs one log line in this time
 CANCEL = 204
 DEPTH = 206
 CACHE_ENTRIES_MAX = 1000  # cached depth replies; all are dropped when one more would come
@@ -95,6 +96,8 @@ class Pipeline:
         self.turns = 0
         self.requests_seen = 0
         self.requests_refused_unavailable = 0
+        self.unknown_commands = 0
+        self._unknown_log = OncePer(UNKNOWN_LOG_PERIOD_S)
 
     def receive(self, receiver: Receiver, packets: list[Packet]) -> None:
         """Takes requests of one peer; their turn comes when all ready sockets were read."""
@@ -205,7 +208,9 @@ class Pipeline:
         """The reply body of a query, None for a command that nobody knows. Raises: MalformedBody."""
         query = self._requests.queries.get(packet.command)
         if query is None:
-            _log.error("peer: %s: unknown command %d", receiver.peer, packet.command)
+            self.unknown_commands += 1
+            if self._unknown_log.allows(self._clock.monotonic_us() / 1_000_000):
+                _log.error("peer: %s: unknown command %d", receiver.peer, packet.command)
             return None
         return self._query(packet, bodies.decode(packet.body), query)
 

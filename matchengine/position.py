@@ -24,16 +24,11 @@ class Position(msgspec.Struct):
     digest: bytes = bytes(DIGEST_BYTES)
 
 
-def outcome_text(outcome: list[int]) -> bytes:
-    """The form in which outcomes are chained: decimal integers, "[1, 2, 3]"."""
-    return repr(outcome).encode()
-
-
-def chain_crc(outcome_crc: int, text: bytes) -> int:
+def chain_crc(outcome_crc: int, packed_outcome: bytes) -> int:
     """The running crc32 after one more record."""
-    return crc32(text, outcome_crc)
+    return crc32(packed_outcome, outcome_crc)
 
 
-def chain_digest(digest: bytes, texts: bytes) -> bytes:
-    """The digest of a frame from that of the one before and the outcome texts of its records."""
-    return hashlib.blake2b(digest + texts, digest_size=DIGEST_BYTES).digest()
+def chain_digest(digest: bytes, packed_outcomes: bytes) -> bytes:
+    """The digest of a frame from that of the one before and the packed outcomes of its records."""
+    return hashlib.blake2b(digest + packed_outcomes, digest_size=DIGEST_BYTES).digest()

@@ -23,9 +23,10 @@ from matchengine.core.rules import rules_hash
 from matchengine.journal.format import JournalError
 from matchengine.journal.reader import Frame, JournalEnd, scan
 from matchengine.journal.record import Record, decode_records
-from matchengine.position import Position, chain_crc, chain_digest, outcome_text
+from matchengine.position import Position, chain_crc, chain_digest
 from matchengine.system import System
 from vxutils.disk import Disk
+from vxutils.packing import pack
 
 SLICES_DIRECTORY = "slices"
 JOURNAL_DIRECTORY = "journal"
@@ -134,10 +135,8 @@ def _load_slice(disk: Disk, good: slices.Slice) -> tuple[Engine, Position]:
 
 
 def _replay_frame(engine: Engine, position: Position, frame: Frame) -> None:
-    texts: list[bytes] = []
-    for record in decode_records(frame.payload):
-        texts.append(_replay(engine, position, record))
-    position.digest = chain_digest(position.digest, b"".join(texts))
+    outcomes = [_replay(engine, position, record) for record in decode_records(frame.payload)]
+    position.digest = chain_digest(position.digest, b"".join(outcomes))
     if position.digest != frame.digest:
         raise ReplayDiffers(
             f"the outcome digest of the frame that ends with sequence {position.sequence} (segment "
@@ -147,16 +146,16 @@ def _replay_frame(engine: Engine, position: Position, frame: Frame) -> None:
 
 
 def _replay(engine: Engine, position: Position, record: Record) -> bytes:
-    """Applies one record and proves its outcome; returns the outcome text."""
+    """Applies one record and proves its outcome; returns the packed outcome."""
     assert record.sequence == position.sequence + 1, "slices and frames end at the same sequences"
     command = record.command
     engine.apply(command)
-    text = outcome_text(engine.outcome)
-    outcome_crc = chain_crc(position.outcome_crc, text)
+    packed_outcome = pack(engine.outcome)
+    outcome_crc = chain_crc(position.outcome_crc, packed_outcome)
     if outcome_crc != record.outcome_crc or not engine.outcome:
         raise ReplayDiffers(
             f"record {record.sequence} ({type(command).__name__}) has another outcome now than when it was "
-            f"accepted: {text.decode()}. This version of the program decides differently; start the one "
+            f"accepted: {engine.outcome}. This version of the program decides differently; start the one "
             "that wrote the journal"
         )
     position.sequence = record.sequence
@@ -164,4 +163,4 @@ def _replay(engine: Engine, position: Position, record: Record) -> bytes:
         position.operation_id = record.operation_id
     position.outcome_crc = outcome_crc
     position.time_us = command.time_us
-    return text
+    return packed_outcome

@@ -13,7 +13,7 @@ import msgspec
 
 from matchengine.core.commands import KIND_OF, OPERATION_KINDS, Command
 from matchengine.journal.format import FRAME_HEADER_BYTES
-from matchengine.position import Position, chain_crc, chain_digest, outcome_text
+from matchengine.position import Position, chain_crc, chain_digest
 from vxutils.packing import Packer
 
 FRAME_EXTRA_BYTES = FRAME_HEADER_BYTES + 8  # a frame around its records: header, and padding to 8
@@ -52,12 +52,13 @@ class Sequencer:
             position.operation_id = operation_id = position.operation_id + 1
         else:
             operation_id = 0
-        text = outcome_text(outcome)
-        position.outcome_crc = crc = chain_crc(position.outcome_crc, text)
+        pack = self._pack
+        packed_outcome = pack(outcome)
+        position.outcome_crc = crc = chain_crc(position.outcome_crc, packed_outcome)
         position.time_us = command.time_us
-        record = self._pack((kind, sequence, operation_id, crc, params, _fields(command)))
+        record = pack((kind, sequence, operation_id, crc, params, _fields(command)))
         self._records.append(record)
-        self._outcomes.append(text)
+        self._outcomes.append(packed_outcome)
         self.pending_bytes += len(record)
 
     @property

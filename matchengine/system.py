@@ -28,6 +28,9 @@ SYSTEM_FILE = "SYSTEM"
 IDENTITY_FILE = "IDENTITY"
 FILE_BYTES_MAX = 64 * 1024
 EPOCH_MAX = 2**32 - 1
+# An adopted copy goes on far past the original's epochs: should that one come back to life, the two never
+# share an epoch, and whoever receives from both can tell which is in force.
+ADOPTED_EPOCHS = 1000
 
 
 class SystemFileError(Exception):
@@ -122,13 +125,18 @@ def open_epoch(disk: Disk, directory: Path) -> System:
 def adopt(disk: Disk, directory: Path) -> System:
     """Makes a copied data directory the real one: its own place is written into its SYSTEM file.
 
-    Only when the original is gone for good. Idempotent.
+    Only when the original is gone for good.
 
     Raises: SystemMissing, SystemDamaged, SystemNewer; OSError.
     """
     system = _read(disk, directory)
     directory_inode, identity_inode = _mark_place(disk, directory, system.system_id)
-    adopted = msgspec.structs.replace(system, directory_inode=directory_inode, identity_inode=identity_inode)
+    adopted = msgspec.structs.replace(
+        system,
+        directory_inode=directory_inode,
+        identity_inode=identity_inode,
+        last_epoch=min(system.last_epoch + ADOPTED_EPOCHS, EPOCH_MAX - 1),
+    )
     _write(disk, directory, adopted)
     return adopted
 

@@ -112,11 +112,11 @@ class Views:
     def _make_shape(self, name: str) -> _OrderShape:
         market = self.engine.markets[name]
         template = self._object(
-            ("id", "%d"),
+            ("id", "%s"),
             ("market", quote(name).replace("%", "%%") + "%s"),  # the source member, or nothing
-            ("type", "%d"),
-            ("side", "%d"),
-            ("user", "%d"),
+            ("type", "%s"),
+            ("side", "%s"),
+            ("user", "%s"),
             ("ctime", "%s"),
             ("mtime", "%s"),
             ("price", '"%s"'),

@@ -4,10 +4,10 @@
 
 `kind` numbers the command type (`core.commands.KINDS`); `operation id` is gapless over the four C
 commands and 0 for all others; `params` are the client's original bytes (the operation log is made of
-them); the outcome crc32 runs over the outcome texts of all records so far, so a replay that decides
+them); the outcome crc32 runs over the packed outcomes of all records so far, so a replay that decides
 anything differently is found at the record where it does.
 
-The outcome text is the ASCII form of the engine's outcome list: "[1, 2, 3]". Records are encoded by the
+The outcome of a record is the packed list of integers that the engine left; records are encoded by the
 sequencer, where they are numbered.
 """
 

@@ -26,7 +26,7 @@ UNRECORDED = frozenset(
         "long or tiny decimal text",
         "precision 0",
         "min_amount with an exponent",
-        "prec_show above prec_save",
+        "rules that can not be right",
         "cache_timeout left out",
         "stores named in config.json",
         "buf_limit 0",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from matchengine.system import (
+    ADOPTED_EPOCHS,
     System,
     SystemCopied,
     SystemDamaged,
@@ -112,8 +113,8 @@ def test_a_copy_is_refused_until_adopted(tmp_path: Path) -> None:
         read_system(Disk(), tmp_path / "copy")
     with pytest.raises(SystemCopied):
         open_epoch(Disk(), tmp_path / "copy")
-    assert adopt(Disk(), tmp_path / "copy").last_epoch == 1
-    assert open_epoch(Disk(), tmp_path / "copy").last_epoch == 2
+    assert adopt(Disk(), tmp_path / "copy").last_epoch == 1 + ADOPTED_EPOCHS
+    assert open_epoch(Disk(), tmp_path / "copy").last_epoch == 2 + ADOPTED_EPOCHS
     assert read_system(Disk(), tmp_path / "real").last_epoch == 1
 
 

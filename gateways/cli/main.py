@@ -1,0 +1,207 @@
+"""The `vx` command: words to subcommands, errors to sentences and exit codes.
+
+What a subcommand does is in the module named after it; those of the engine become the engine (`engine`).
+A user's mistake gives one sentence on standard error and a code of `vxutils.exits`, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from gateways.cli import call, engine, methods, up
+from vxutils.exits import ExitCode, ProcessExit
+
+Run = Callable[[argparse.Namespace], int]
+
+INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
+
+_EXAMPLES = """\
+examples:
+  vx up                                       everything, in ./vx-data, with funded demo users
+  vx call balance.query 1                     ask the running engine
+  vx init --data-dir /srv/vx                  make a data directory, once
+  vx matchengine etc/matchengine.toml --data-dir /srv/vx
+"""
+
+_UP_TEXT = """\
+Start every process, in the foreground, and keep them running until Ctrl-C.
+
+Without --data-dir the directory ./vx-data is used; it is made at the first start, and the users 1, 2 and 3
+get some of every asset. A directory named with --data-dir must have been made with `vx init`.
+"""
+_UP_EXAMPLES = """\
+examples:
+  vx up
+  vx up --config my.toml --data-dir /srv/vx
+  vx up --data-dir second --port-offset 100   a second exchange beside the first, on ports 100 higher
+"""
+
+_CALL_EXAMPLES = """\
+examples:
+  vx call balance.update 1 BTC deposit 1 0.5 '{}'
+  vx call order.put_limit 1 BTCUSDT sell 0.1 60000 0.002 0.001 me
+  vx call order.put_limit 1 BTCUSDT 1 0.1 60000 0 0 me --key my-order-17
+  vx call order.depth BTCUSDT 10 0
+  vx call balance.query --raw '[1, "BTC"]'
+A word that begins with a minus and is no plain number goes after `--`.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, except that a wrong command line ends with our code for it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one subcommand; the exit code."""
+    options = _parser().parse_args(arguments)
+    run: Run = options.run
+    try:
+        code = run(options)
+        sys.stdout.flush()
+        return code
+    except ProcessExit as exit_:
+        print(f"vx: {exit_.sentence}", file=sys.stderr)  # noqa: T201
+        return exit_.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough; the interpreter would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILURE
+    except OSError as error:
+        print(f"vx: {error}", file=sys.stderr)  # noqa: T201
+        return ExitCode.FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="vx",
+        description="VX Exchange Server.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    version = importlib.metadata.version("vx-exchange")
+    parser.add_argument("--version", action="version", version=f"vx-exchange {version}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_up(_add(commands, "up", up.up, _UP_TEXT, _UP_EXAMPLES))
+    _add_call(_add(commands, "call", call.call, "Send one request and print the result.", _call_epilog()))
+
+    text = "Make a new, empty data directory."
+    sub = _add(commands, "init", engine.init, text)
+    _add_data_directory(sub)
+    sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="keep the journal elsewhere")
+
+    text = "Declare a copied data directory to be the system, its original being gone for good."
+    _add_data_directory(_add(commands, "adopt", engine.adopt, text))
+
+    sub = _add(commands, "matchengine", engine.run, "Run the engine in the foreground.")
+    _add_config(sub)
+    _add_data_directory(sub)
+    sub.add_argument("--daemon", action="store_true", help="go to the background, under a watchdog")
+
+    text = "Compare a settings file with the assets and markets in force, or put it in force."
+    config = commands.add_parser("config", help=text, description=text, allow_abbrev=False)
+    actions = config.add_subparsers(metavar="diff|apply", required=True, parser_class=_Parser)
+    for name, run, text in (
+        ("diff", engine.config_diff, "Show how the file differs; exit code 1 if it does."),
+        ("apply", engine.config_apply, "Put the assets and markets of the file in force."),
+    ):
+        sub = _add(actions, name, run, text)
+        _add_config(sub)
+        _add_data_directory(sub)
+
+    text = "Replay the journal of a stopped engine, read-only, and check the laws."
+    sub = _add(commands, "audit", engine.audit, text)
+    _add_data_directory(sub)
+    sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="where the journal is, if elsewhere")
+    sub.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[_Parser], name: str, run: Run, text: str, epilog: str = ""
+) -> _Parser:
+    sub = commands.add_parser(
+        name,
+        help=text.splitlines()[0],
+        description=text,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    sub.set_defaults(run=run)
+    return sub
+
+
+def _add_data_directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the data directory")
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="settings: our TOML or a C config.json")
+    _add_embedded(parser)
+
+
+def _add_embedded(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--embedded",
+        action="store_true",
+        help="run on the embedded stores although the file names servers which this version can not use",
+    )
+
+
+def _add_up(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings of the engine (default: the packaged ones)"
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help=f"the data directory (default: ./{up.DEFAULT_DIRECTORY})"
+    )
+    parser.add_argument(
+        "--port-offset", type=int, default=0, metavar="N", help="add N to every port that is listened on"
+    )
+    _add_embedded(parser)
+
+
+def _add_call(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "vx call [options] METHOD [PARAM ...]"
+    parser.add_argument("method", metavar="METHOD", help="one of the methods below")
+    parser.add_argument("parameters", metavar="PARAM", nargs="*", help="its parameters, in this order")
+    parser.add_argument(
+        "--address",
+        default=call.DEFAULT_ADDRESS,
+        help="where the engine listens: tcp@ip:port, udp@ip:port, stream@path, ... (default: %(default)s)",
+    )
+    parser.add_argument("--raw", metavar="JSON", help="all parameters as one JSON array, sent as it is")
+    parser.add_argument("--key", help="idempotency key: a repeat with the same key gets the first outcome")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=5.0, metavar="S", help="seconds to wait (default: 5)"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= call.TIMEOUT_S_MAX:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds up to {call.TIMEOUT_S_MAX:g}")
+    return value
+
+
+def _call_epilog() -> str:
+    lines = [methods.usage(command).removeprefix("vx call ") for command in methods.available()]
+    listed = "\n  ".join(lines)
+    return f"methods:\n  {listed}\n\n{_CALL_EXAMPLES}"
