@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import socket
 import sys
 import time
@@ -33,6 +34,7 @@ from vxutils.settings import SettingsError
 from vxutils.watchdog import run_watched
 
 FILES_BESIDE_CONNECTIONS = 256  # journal, slices, log, console, the loop's own
+SLICE_NICENESS = 10  # a slice may take its time; the engine may not
 LOCK_WAIT_S = 3.0  # a killed predecessor's children need a moment to be gone
 
 _log = logging.getLogger("vx.matchengine")
@@ -184,9 +186,12 @@ def _configure_log(loaded: LoadedSettings) -> Log:
     log = configure(settings.log)
     if settings.alert.address is not None:
         log.attach(AlertHandler(settings.alert.host or socket.gethostname(), settings.alert.address))
-    files = settings.process.file_limit or settings.svr.connections_max + FILES_BESIDE_CONNECTIONS
-    for warning in [*loaded.warnings, *raise_limits(files, settings.process.core_limit)]:
+    process = settings.process
+    for warning in [*loaded.warnings, *raise_limits(process.file_limit, process.core_limit)]:
         _log.warning("%s", warning)
+    if not process.file_limit:
+        for note in raise_limits(settings.svr.connections_max + FILES_BESIDE_CONNECTIONS, 0):
+            _log.info("%s", note)
     return log
 
 
@@ -242,6 +247,8 @@ def _prepare(options: argparse.Namespace) -> int:
 
 def _slice(options: argparse.Namespace) -> int:
     _be_helper(options, "slice")
+    if options.parent_pid:
+        os.nice(SLICE_NICENESS)
     made = offline.make_slice(Disk(), options.data_dir, _journal_directory(options))
     if made is not None and not options.parent_pid:
         print(f"{made.path}, state hash {made.state_hash.hex()}")  # noqa: T201

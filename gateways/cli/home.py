@@ -1,10 +1,10 @@
 """The data directory as `vx up` sees it: who may make it, who uses it, and what `vx up` keeps in it.
 
-    DIR/SYSTEM ...         the engine's
-    DIR/log/               logs of the processes
-    DIR/up/LOCK            held while a `vx up` runs here
-    DIR/up/<process>.toml  effective settings, written at each start
-    DIR/up/demo-users-due  there until the demo users of a directory made by us have been credited
+    DIR/SYSTEM ...           the engine's
+    DIR/log/                 logs of the processes
+    DIR/up/LOCK              held while a `vx up` runs here
+    DIR/up/matchengine.toml  effective settings (.json for those of the C system), written at each start
+    DIR/up/demo-users-due    there until the demo users of a directory made by us have been credited
 
 Only the default directory is made here, and only where nothing is yet: a directory that was named by hand
 and has no SYSTEM file may be a disk that is not mounted.
@@ -12,9 +12,9 @@ and has no SYSTEM file may be a disk that is not mounted.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from gateways.cli.engine import engine_command, engine_environment
@@ -22,11 +22,12 @@ from vxutils.exits import ExitCode, ProcessExit
 from vxutils.process import DirectoryLock
 
 SYSTEM_FILE: Final = "SYSTEM"
-OWN_DIRECTORY: Final = "up"
-LOG_DIRECTORY: Final = "log"
+DIRECTORY_MODE: Final = 0o750
 
+_OWN_DIRECTORY: Final = "up"
+_LOG_DIRECTORY: Final = "log"
 _DEMO_USERS_DUE: Final = "demo-users-due"
-_LEFT_BY_INTERRUPTED_INIT: Final = frozenset({OWN_DIRECTORY, "IDENTITY", "IDENTITY.tmp", "SYSTEM.tmp"})
+_LEFT_BY_INTERRUPTED_INIT: Final = frozenset({_OWN_DIRECTORY, "IDENTITY", "IDENTITY.tmp", "SYSTEM.tmp"})
 _INIT_TIMEOUT_S: Final = 60.0
 
 
@@ -35,25 +36,94 @@ class Home:
 
     `may_be_made`: whether a missing or empty directory becomes a new exchange.
 
-    Raises: ProcessExit with a sentence (JOURNAL_DAMAGED: no data directory; ALREADY_RUNNING); OSError.
+    Raises: ProcessExit (JOURNAL_DAMAGED: no data directory; ALREADY_RUNNING; what init ends with); OSError.
     """
 
     def __init__(self, directory: Path, may_be_made: bool) -> None:
         self.directory = directory
-        is_new = not (directory / SYSTEM_FILE).exists()
-        if is_new and not may_be_made:
-            raise ProcessExit(ExitCode.JOURNAL_DAMAGED, _not_a_data_directory(directory))
-        if is_new:
-            _refuse_remains(directory)
-        own = directory / OWN_DIRECTORY
-        own.mkdir(parents=True, exist_ok=True)
-        (directory / LOG_DIRECTORY).mkdir(exist_ok=True)
+        self.is_new = not (directory / SYSTEM_FILE).exists()
+        if self.is_new:
+            _refuse_unless_empty(directory, may_be_made)
+            directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        self._own = directory / _OWN_DIRECTORY
+        self._own.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        self._demo_users_due = self._own / _DEMO_USERS_DUE
         try:
-            self._lock = DirectoryLock(own)
+            self._lock = DirectoryLock(self._own)
         except ProcessExit as exit_:
-            raise ProcessExit(exit_.code, f"another `vx up` runs in {directory}; {exit_.sentence}") from None
-        self._due = own / _DEMO_USERS_DUE
-        if is_new:
-            self._due.touch()
-            self._init()
-        self.is_new = is_new
+            raise ProcessExit(exit_.code, f"another `vx up` runs in {directory}: {exit_.sentence}") from None
+        try:
+            if self.is_new:
+                self._demo_users_due.touch()  # first, so that an interrupted first start does not forget them
+                _init(directory)
+            (directory / _LOG_DIRECTORY).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Home:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets another `vx up` in."""
+        self._lock.release()
+
+    @property
+    def demo_users_are_due(self) -> bool:
+        return self._demo_users_due.exists()
+
+    def demo_users_are_done(self) -> None:
+        self._demo_users_due.unlink(missing_ok=True)
+
+    def write_settings(self, name: str, text: str) -> Path:
+        """Where the text is now. Restarted processes read it again. Raises: OSError."""
+        path = self._own / name
+        path.write_text(text)
+        return path
+
+
+def log_path(directory: Path, process: str) -> Path:
+    """Where a process logs, absolute and without the ending `.log`.
+
+    Raises: ProcessExit (USAGE) where such a path would be taken for a network address.
+    """
+    path = directory.absolute() / _LOG_DIRECTORY / process
+    if ":" in str(path):
+        raise ProcessExit(ExitCode.USAGE, f"{path} has a colon, which in a log path means ip:port")
+    return path
+
+
+def _refuse_unless_empty(directory: Path, may_be_made: bool) -> None:
+    if not may_be_made:
+        raise ProcessExit(
+            ExitCode.JOURNAL_DAMAGED,
+            f"{directory} is not a data directory (no {SYSTEM_FILE} file): a disk that is not mounted? "
+            f"`vx init --data-dir {directory}` makes a new, empty one",
+        )
+    if directory.exists() and {path.name for path in directory.iterdir()} - _LEFT_BY_INTERRUPTED_INIT:
+        raise ProcessExit(
+            ExitCode.JOURNAL_DAMAGED,
+            f"{directory} is not empty and has no {SYSTEM_FILE} file, so it is not used for a new exchange: "
+            "move it away, or name a directory with --data-dir",
+        )
+
+
+def _init(directory: Path) -> None:
+    done = subprocess.run(  # noqa: S603
+        engine_command(["init", "--data-dir", directory]),
+        capture_output=True,
+        text=True,
+        timeout=_INIT_TIMEOUT_S,
+        env=engine_environment(),
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # a Ctrl-C is for us to act upon, when this is done
+        check=False,
+    )
+    if done.returncode:
+        code = done.returncode if done.returncode in set(ExitCode) else ExitCode.FAILURE
+        raise ProcessExit(ExitCode(code), f"{directory} could not be made: {done.stderr.strip()}")
