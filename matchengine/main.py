@@ -134,7 +134,6 @@ class _Worker:
     def recover(self) -> None:
         """The state as the disk has it; refuses a directory that can not be trusted."""
         self.identity = system.read_system(self.disk, self.where.data)
-        remove_unfinished(self.disk, self.where.journal, self.settings.journal.segment_size_bytes)
         begun = time.monotonic()
 
         def progress(sequence: int) -> None:
@@ -174,7 +173,12 @@ class _Worker:
 
     def begin_epoch(self) -> None:
         """From here on the disk is written: the epoch first, then the end of the journal is made sound."""
-        self.identity = system.open_epoch(self.disk, self.where.data)
+        try:
+            # First what a crash left half made: it may be what fills the disk.
+            remove_unfinished(self.disk, self.where.journal, self.settings.journal.segment_size_bytes)
+            self.identity = system.open_epoch(self.disk, self.where.data)
+        except OSError as error:
+            raise layout.JournalIOError(f"{self.where.data} can not be written: {error}") from error
         end = self.recovered.end
         previous = None
         if end is not None:

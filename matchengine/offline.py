@@ -95,7 +95,6 @@ def apply_rules(
     The engine must not run. Raises: ProcessExit when the state does not allow the change.
     """
     identity = system.read_system(disk, data_directory)
-    remove_unfinished(disk, journal_directory, segment_size)
     found = recovery.recover(disk, data_directory, journal_directory, identity)
     engine, position = found.engine, found.position
     if not position.sequence:
@@ -108,6 +107,7 @@ def apply_rules(
     reasons = rule_change.problems(engine.assets, engine.markets, proposed)
     if reasons:
         raise ProcessExit(ExitCode.CONFIG, "not applied:\n  " + "\n  ".join(reasons))
+    remove_unfinished(disk, journal_directory, segment_size)
     identity = system.open_epoch(disk, data_directory)
     end = found.end
     assert end is not None, "a state with a sequence has a journal"

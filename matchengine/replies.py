@@ -17,7 +17,8 @@ class ReplyFormat:
 
     def __init__(self, style: str, debug: bool) -> None:
         comma, colon = (", ", ": ") if style == "viabtc" else (",", ":")
-        self._success = f'{{"error"{colon}null{comma}"result"{colon}%s{comma}"id"{colon}%d}}'
+        self._head = f'{{"error"{colon}null{comma}"result"{colon}'
+        self._middle = f'{comma}"id"{colon}'
         self._error = (
             f'{{"error"{colon}{{"code"{colon}%d{comma}"message"{colon}%s}}{comma}'
             f'"result"{colon}null{comma}"id"{colon}%d}}'
@@ -26,7 +27,8 @@ class ReplyFormat:
 
     def success(self, result: str, request_id: int) -> bytes:
         """The body for a result given as JSON text."""
-        text = self._success % (result, request_id if request_id < _SIGN_BIT else request_id - 2**64)
+        signed = request_id if request_id < _SIGN_BIT else request_id - 2**64
+        text = f"{self._head}{result}{self._middle}{signed}}}"
         return (indented(text) if self._debug else text).encode()
 
     def error(self, refusal: Refusal, request_id: int) -> bytes:

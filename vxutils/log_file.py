@@ -36,10 +36,11 @@ _FILE_MODE: Final = 0o664
 class RollingFile:
     """Appends lines to the file that is due. One owner calls it, from one thread at a time.
 
-    `max_bytes`: size at which a file is rolled; it grows a little further while another process renames it, and
-    a longer single line is written whole. `num`: files kept of one name, the one being written included; 1
-    deletes a full file, 0 keeps all (a roll then costs O(number of files)). `keep`: age in units at which files
-    by time are deleted; 0 = never.
+    `max_bytes`: size at which a file is rolled; it grows a little further while another process renames
+    it, and a longer single line is written whole.
+    `num`: files kept of one name, the one being written included; 1 deletes a full file, 0 keeps all (a roll
+    then costs O(number of files)).
+    `keep`: age in units at which files by time are deleted; 0 = never.
 
     Source: protocol.md 10.2.
     """

@@ -16,11 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import setproctitle
 
 from vxutils.exits import ExitCode, ProcessExit
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "STOP_SIGNALS",
@@ -147,22 +150,18 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
 
-class SignalLoop(Protocol):
-    """The part of an event loop that `install_signals` needs."""
-
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None: ...
-
-
 def install_signals(
-    loop: SignalLoop,
+    loop: asyncio.AbstractEventLoop,
     stop: Callable[[str], None],
     level_up: Callable[[], object] | None = None,
     level_down: Callable[[], object] | None = None,
 ) -> None:
-    """Lets signals speak to a worker through its loop, never inside a signal handler.
+    """Lets signals speak to a worker through its loop; the signal handlers themselves only wake it.
 
     TERM, QUIT, INT, HUP: `stop(signal name)`, once however many come. TTIN, TTOU: more, fewer log levels
-    (ignored when not given). USR1 and PIPE: ignored. A HUP that is already ignored (nohup) stays so.
+    (ignored when not given). USR1 and PIPE: ignored. A HUP that is already ignored (nohup) stays so. What
+    comes before the loop runs is answered when it does (`loop.add_signal_handler` of uvloop loses it). A child
+    forked later must set its own handlers, or it speaks to this loop.
 
     Source: protocol.md 10.6.
     """
@@ -174,14 +173,21 @@ def install_signals(
             stopping = True
             stop(name)
 
+    def watch(number: signal.Signals, callback: Callable[..., object], *arguments: object) -> None:
+        def wake(*_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: this process is on its last lines
+                loop.call_soon_threadsafe(callback, *arguments)
+
+        signal.signal(number, wake)
+
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, stop_once, number.name)
+            watch(number, stop_once, number.name)
     for number, callback in ((signal.SIGTTIN, level_up), (signal.SIGTTOU, level_down)):
         if callback is None:
             signal.signal(number, signal.SIG_IGN)
         else:
-            loop.add_signal_handler(number, callback)
+            watch(number, callback)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 

@@ -39,9 +39,9 @@ def call(options: argparse.Namespace) -> int:
     except UnicodeEncodeError:
         raise ProcessExit(ExitCode.USAGE, "the parameters are not valid UTF-8") from None
     reply = ask(address, command, body, key, options.timeout)
-    error = reply.get("error")
-    if error is not None:
-        raise ProcessExit(ExitCode.FAILURE, _refusal(command, error, by_words=options.raw is None))
+    refusal = reply.get("error")
+    if refusal is not None:
+        raise ProcessExit(ExitCode.FAILURE, _refusal(command, refusal, by_words=options.raw is None))
     print(json.dumps(reply.get("result"), indent=2, ensure_ascii=False))  # noqa: T201
     return ExitCode.OK
 
@@ -52,7 +52,9 @@ def ask(address: Address, command: Command, body: bytes, key: bytes, timeout_s: 
         with BlockingClient(address, timeout_s) as client:
             return client.call(command.id, body, key)
     except (ConnectionRefusedError, FileNotFoundError):
-        text = f"nothing listens on {address}; is it running? `vx up` starts it, --address names another place"
+        text = (
+            f"nothing listens on {address}; is it running? `vx up` starts it, --address names another place"
+        )
     except TimeoutError:
         text = f"no answer from {address} within {timeout_s:g} s"
     except (OSError, PacketError, msgspec.DecodeError) as error:

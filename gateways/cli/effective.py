@@ -110,12 +110,11 @@ def _shifted(text: str, offset: int) -> str:
 def _change(table: Table, setting: tuple[str, ...], change: Callable[[Any], Any]) -> None:
     """Replaces the value of a setting that is there."""
     *sections, name = setting
+    inside: Any = table
     for section in sections:
-        table = table.get(section, {})
-        if not isinstance(table, dict):
-            return
-    if name in table:
-        table[name] = change(table[name])
+        inside = inside.get(section) if isinstance(inside, dict) else None
+    if isinstance(inside, dict) and name in inside:
+        inside[name] = change(inside[name])
 
 
 def _fill(table: Table, defaults: Table, setting: tuple[str, str]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateways.cli import call, engine, methods, up
+from gateways.cli.output import complain
 from vxutils.exits import ExitCode, ProcessExit
 
 Run = Callable[[argparse.Namespace], int]
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ProcessExit as exit_:
-        print(f"vx: {exit_.sentence}", file=sys.stderr)  # noqa: T201
+        complain(f"vx: {exit_.sentence}")
         return exit_.code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -80,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILURE
     except OSError as error:
-        print(f"vx: {error}", file=sys.stderr)  # noqa: T201
+        complain(f"vx: {error}")
         return ExitCode.FAILURE
 
 

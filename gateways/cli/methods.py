@@ -24,9 +24,7 @@ from vxutils.protocol.commands import Command, Service
 AVAILABLE: Final = frozenset({Service.MATCHENGINE})
 """Services that exist in this version."""
 
-_SIDES: Final[Mapping[str, int]] = MappingProxyType(
-    {"1": 1, "ask": 1, "sell": 1, "2": 2, "bid": 2, "buy": 2}
-)
+_SIDES: Final[Mapping[str, int]] = MappingProxyType({"1": 1, "ask": 1, "sell": 1, "2": 2, "bid": 2, "buy": 2})
 _WHOLE_NUMBER: Final = re.compile(r"-?\d{1,19}", re.ASCII)  # whether it fits 64 bits is for the server to say
 
 
@@ -50,7 +48,9 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 def _integer(name: str) -> Parameter:
-    return Parameter(name, "a whole number", lambda word: int(word) if _WHOLE_NUMBER.fullmatch(word) else None)
+    return Parameter(
+        name, "a whole number", lambda word: int(word) if _WHOLE_NUMBER.fullmatch(word) else None
+    )
 
 
 def _text(name: str, repeated: bool = False) -> Parameter:

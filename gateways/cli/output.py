@@ -1,13 +1,12 @@
 """Lines: those a child process writes into its pipes, and those we show on the terminal.
 
-`LineReader` owns the reading end of one pipe. `show` never fails: a terminal that is gone is no reason to
-stop an exchange.
+`LineReader` owns the reading end of one pipe. `show` and `complain` never fail: a terminal that is gone is no
+reason to stop an exchange.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from typing import IO, Final
 
@@ -15,10 +14,12 @@ LINE_BYTES_MAX: Final = 64 * 1024
 """What is longer is shown in pieces, so that a process that writes no line end costs no more memory."""
 
 _READ_BYTES: Final = 64 * 1024
+_STANDARD_OUTPUT: Final = 1
+_STANDARD_ERROR: Final = 2
 
 
 class LineReader:
-    """Splits what comes out of a pipe into lines. `is_open` until the writers are gone or `close`."""
+    """Splits what comes out of a pipe into lines. `is_open` until all writers are gone or `close`."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -30,25 +31,20 @@ class LineReader:
         return self._pipe.fileno()
 
     def read(self) -> list[str]:
-        """The lines that are complete by now; at the end of the pipe also one without its line end."""
-        try:
-            data = os.read(self._pipe.fileno(), _READ_BYTES)
-        except BlockingIOError:
-            return []
-        if not data:
-            self.is_open = False
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if self._rest and (not self.is_open or len(self._rest) > LINE_BYTES_MAX):
-            lines.append(self._rest)
-            self._rest = b""
+        """The lines that are there, without waiting; at the end of the pipe also one without its line end."""
+        lines: list[bytes] = []
+        while self.is_open:
+            try:
+                data = os.read(self._pipe.fileno(), _READ_BYTES)
+            except BlockingIOError:
+                break
+            self.is_open = bool(data)
+            *complete, self._rest = (self._rest + data).split(b"\n")
+            lines += complete
+            if self._rest and (not data or len(self._rest) > LINE_BYTES_MAX):
+                lines.append(self._rest)
+                self._rest = b""
         return [line.decode(errors="replace") for line in lines]
-
-    def read_all(self) -> list[str]:
-        """The lines that are there, without waiting for more."""
-        lines: list[str] = []
-        while self.is_open and (some := self.read()):
-            lines += some
-        return lines
 
     def close(self) -> None:
         """Repeating does nothing."""
@@ -58,14 +54,15 @@ class LineReader:
 
 def show(line: str) -> None:
     """One line for the person at the terminal."""
-    _write(line, sys.stdout)
+    _write(_STANDARD_OUTPUT, line)
 
 
 def complain(line: str) -> None:
     """One line about something that is wrong."""
-    _write(line, sys.stderr)
+    _write(_STANDARD_ERROR, line)
 
 
-def _write(line: str, stream: IO[str]) -> None:
-    with suppress(OSError, ValueError):
-        print(line, file=stream, flush=True)
+def _write(descriptor: int, line: str) -> None:
+    # Past sys.stdout, which would keep what a broken pipe refused and fail with it again at exit.
+    with suppress(OSError):
+        os.write(descriptor, f"{line}\n".encode(errors="replace"))

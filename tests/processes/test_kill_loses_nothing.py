@@ -26,6 +26,7 @@ from tests.support.processes import EngineProcess
 BIRTH_SECONDS_MAX = 5.0  # the promise is 1 s; a loaded machine must not fail the test
 # How long each worker lives. The third lives past the watchdog's idea of a short life (5 s), so that its
 # back-off, which is tested elsewhere, never comes into play.
+LOAD_SECONDS_MAX = 1.0  # of a life; it idles before
 LIVES_S = ((0.2, 1.0), (0.2, 1.0), (5.0, 5.6), (0.2, 1.0), (0.2, 1.0))
 
 
@@ -46,6 +47,7 @@ def kill_and_check(directory: Path, lives_s: list[float], seed: int) -> None:
             def strike(into: list[float] = births_s) -> None:
                 into.append(kill_and_await_birth(engine))
 
+            time.sleep(max(0.0, life_s - LOAD_SECONDS_MAX))
             remaining_s = max(0.2, life_s - (time.monotonic() - born))
             client.run(engine.address(), remaining_s, strike)
             born = time.monotonic()

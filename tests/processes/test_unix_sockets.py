@@ -89,6 +89,7 @@ def test_malformed_body_on_seqpacket_closes_the_session(engine: EngineProcess) -
 def test_clients_that_come_and_go_leave_nothing_behind(engine: EngineProcess) -> None:
     descriptors = Path(f"/proc/{engine.pid}/fd")
     with engine.client("stream") as client:
+        assert client.call(ASSET_LIST, [])["error"] is None  # it is accepted, and counted
         before = len(list(descriptors.iterdir()))
         for kind in KINDS:
             for _ in range(30):

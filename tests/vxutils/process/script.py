@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -28,8 +30,19 @@ def run(source: str, *arguments: object) -> tuple[int, str]:
 
 
 def read_line(process: subprocess.Popen[str]) -> str:
+    """The next line of its standard output, empty at the end. A process that says nothing fails the test."""
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    descriptor = process.stdout.fileno()  # past the buffer, so that `select` and `communicate` see everything
+    line = b""
+    while not line.endswith(b"\n"):
+        if not select.select([descriptor], [], [], DEADLINE_S)[0]:
+            process.kill()
+            raise AssertionError(f"no further line within {DEADLINE_S} s")
+        byte = os.read(descriptor, 1)
+        if not byte:
+            break
+        line += byte
+    return line.decode().strip()
 
 
 def is_alive(pid: int) -> bool:

@@ -64,3 +64,29 @@ def test_nohup_is_respected() -> None:
     process.send_signal(signal.SIGHUP)
     process.terminate()
     assert process.communicate(timeout=script.DEADLINE_S)[0] == "stop SIGTERM\n"
+
+
+def test_a_signal_before_the_loop_runs_is_answered_when_it_does() -> None:
+    source = """
+        import os, signal, uvloop
+        from vxutils.process import install_signals
+        loop = uvloop.new_event_loop()
+        install_signals(loop, lambda name: (print("stop", name), loop.stop()))
+        os.kill(os.getpid(), signal.SIGTERM)
+        loop.call_later(5, loop.stop)
+        loop.run_forever()
+    """
+    assert script.run(source) == (0, "stop SIGTERM\n")
+
+
+def test_a_signal_after_the_loop_is_closed_hurts_nobody() -> None:
+    source = """
+        import os, signal, uvloop
+        from vxutils.process import install_signals
+        loop = uvloop.new_event_loop()
+        install_signals(loop, lambda name: print("stop", name))
+        loop.close()
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("last line")
+    """
+    assert script.run(source) == (0, "last line\n")
