@@ -14,11 +14,14 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 import msgspec
+
+from vxutils.process import die_with_parent
 
 Durability = Literal["group", "interval", "off"]
 WireStyle = Literal["plain", "viabtc"]
@@ -177,12 +180,17 @@ class Engine:
     def _start(self) -> None:
         command = [sys.executable, "-m", "matchengine"]
         data = ["--data-dir", str(self._data)]
-        made = subprocess.run([*command, "init", *data], capture_output=True, text=True, timeout=READY_DEADLINE_S)
+        made = subprocess.run(
+            [*command, "init", *data], capture_output=True, text=True, timeout=READY_DEADLINE_S
+        )
         if made.returncode:
             raise EngineError(f"init ended with {made.returncode}: {made.stdout}{made.stderr}")
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*command, "run", str(self._settings), *data], stdout=subprocess.PIPE, stderr=errors
+                [*command, "run", str(self._settings), *data],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                preexec_fn=partial(die_with_parent, os.getpid()),  # no orphan when the bench is killed
             )
         line = self._ready_line(self._process)
         ready = _READY.search(line)

@@ -33,7 +33,7 @@ class ExpectedBook:
 
     def originals(self) -> int:
         """How many orders are open, all parts of one order counted once."""
-        return len({original(id) for id in self._open})
+        return len(set(map(original, self._open)))
 
     def get(self, id: str) -> OpenOrder | None:
         """The open order of that id, or None when it is filled, cancelled or was never put."""

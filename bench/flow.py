@@ -5,12 +5,12 @@ A flow is a directory of two files, plain or gzipped:
     commands.csv       row,time,op,id,side,price,size,note
     expected_top5.csv  row,commands,time,orders,ask1_price,ask1_size,bid1_price,bid1_size,ask2_price,...
 
-`put` rests a limit order; `cancel` removes it (`size` = what must still be open); `take` is a limit order of
-the other side that must fill at once and in full (`note`: the fills in order, `maker:price x 10000:size`).
-An id is the file's own and may be put again after its cancel. An id with a dot (`22328902.1`) is a part of the
-order before the dot: the source took it away piece by piece, so the flow puts it in pieces. A checkpoint names
-the five best levels after exactly `commands` commands (a level that does not exist is left empty) and the
-number of open orders, where all parts of one order count once.
+`put` rests a limit order; `cancel` removes it (`size` = what must still be open); `take` is a limit order
+of the other side that must fill at once and in full (`note`: the fills in order, `maker:price x 10000:size`).
+An id is the file's own and may be put again after its cancel. An id with a dot (`22328902.1`) is a part of
+the order before the dot: the source took it away piece by piece, so the flow puts it in pieces. A checkpoint
+names the five best levels after exactly `commands` commands (a level that does not exist is left empty) and
+the number of open orders, where all parts of one order count once.
 
 Only reads: what the flow means for a book is `bench.expected_book`.
 """
@@ -30,6 +30,9 @@ DEPTH_LEVELS = 5
 
 Operation = Literal["put", "cancel", "take"]
 Side = Literal["sell", "buy"]
+
+_OPERATIONS: dict[str, Operation] = {"put": "put", "cancel": "cancel", "take": "take"}
+_SIDES: dict[str, Side] = {"sell": "sell", "buy": "buy"}
 
 
 class FlowError(Exception):
@@ -145,9 +148,9 @@ class _Line:
 
 
 def _command(line: _Line) -> Command:
-    operation, side = line.text("op"), line.text("side")
-    if operation not in ("put", "cancel", "take") or side not in ("sell", "buy"):
-        raise line.error(f"unknown operation or side: {operation} {side}")
+    operation, side = _OPERATIONS.get(line.text("op")), _SIDES.get(line.text("side"))
+    if operation is None or side is None:
+        raise line.error("unknown operation or side")
     fills = tuple(_fill(line, text) for text in line.text("note").split()) if operation == "take" else ()
     size = line.number("size")
     if operation == "take" and sum(fill.size for fill in fills) != size:
@@ -163,7 +166,9 @@ def _fill(line: _Line, text: str) -> Fill:
 
 
 def _checkpoint(line: _Line) -> Checkpoint:
-    return Checkpoint(line.number("commands"), line.number("orders"), _levels(line, "ask"), _levels(line, "bid"))
+    return Checkpoint(
+        line.number("commands"), line.number("orders"), _levels(line, "ask"), _levels(line, "bid")
+    )
 
 
 def _levels(line: _Line, side: str) -> tuple[Level, ...]:

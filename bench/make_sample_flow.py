@@ -2,8 +2,8 @@
 
     python -m bench.make_sample_flow bench/sample_flow
 
-All of it is invented. The book here is on purpose the simplest possible (a list, sorted anew for each command),
-so that it shares nothing with the engine it is an answer for.
+All of it is invented. The book here is on purpose the simplest possible (a list, sorted anew for each
+command), so that it shares nothing with the engine it is an answer for.
 """
 
 from __future__ import annotations
@@ -85,7 +85,16 @@ def _command_lines(flow: Flow) -> Iterable[list[object]]:
     for command in flow.commands:
         note = " ".join(f"{fill.maker}:{fill.price}:{fill.size}" for fill in command.fills)
         price = price_text(command.price)
-        yield [command.row, command.row, command.operation, command.id, command.side, price, command.size, note]
+        yield [
+            command.row,
+            command.row,
+            command.operation,
+            command.id,
+            command.side,
+            price,
+            command.size,
+            note,
+        ]
 
 
 def _checkpoint_lines(flow: Flow) -> Iterable[list[object]]:

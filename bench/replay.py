@@ -70,7 +70,8 @@ def replay(flow: Flow, host: str, port: int, window: int = WINDOW, verify: bool 
 
     Stops at the first checkpoint that shows a mismatch, because all later ones would differ too.
 
-    Raises: ReplayError if the engine closes or is not fresh; FlowError if the flow contradicts itself; OSError.
+    Raises: ReplayError if the engine closes or is not fresh; FlowError if the flow contradicts itself;
+    OSError.
     """
     client = ReplayClient(host, port, window, MARKET)
     try:
@@ -108,9 +109,11 @@ def replay_fresh(
     flow: Flow, place: Path | None, durability: Durability, window: int = WINDOW, verify: bool = False
 ) -> ReplayResult:
     """As `replay`, on an engine of its own in a temporary directory under `place`."""
-    with tempfile.TemporaryDirectory(prefix="replay-", dir=place) as directory:
-        with Engine(Path(directory), durability) as engine:
-            return replay(flow, engine.host, engine.port, window, verify)
+    with (
+        tempfile.TemporaryDirectory(prefix="replay-", dir=place) as directory,
+        Engine(Path(directory), durability) as engine,
+    ):
+        return replay(flow, engine.host, engine.port, window, verify)
 
 
 def main(arguments: list[str]) -> int:

@@ -46,9 +46,7 @@ _decode_reply = msgspec.json.Decoder(_Reply).decode
 class Checks:
     """Follows the flow on `book`, compares, and keeps what differed in `mismatches`."""
 
-    def __init__(
-        self, client: ReplayClient, book: ExpectedBook, market: str, stock: str, money: str
-    ) -> None:
+    def __init__(self, client: ReplayClient, book: ExpectedBook, market: str, stock: str, money: str) -> None:
         self._client = client
         self._book = book
         self._market = market
@@ -65,9 +63,7 @@ class Checks:
         if self._whole_book("sell", ASK) or self._whole_book("buy", BID):
             raise ReplayError(f"the market {self._market} is not empty: a replay needs a fresh engine")
 
-    def section(
-        self, commands: list[Command], answers: list[Answer], checkpoint: Checkpoint | None
-    ) -> None:
+    def section(self, commands: list[Command], answers: list[Answer], checkpoint: Checkpoint | None) -> None:
         """Checks the answers of some commands, then the whole book (and the checkpoint, if there is one)."""
         for command, answer in zip(commands, answers, strict=True):
             self._answer(command, answer)
@@ -79,7 +75,7 @@ class Checks:
             ids += self._side(place, side, wire_side)
         if checkpoint:
             self._depth(place, checkpoint)
-            self._expect(place, "open orders", len({original(id) for id in ids}), checkpoint.orders)
+            self._expect(place, "open orders", len(set(map(original, ids))), checkpoint.orders)
 
     def balances(self) -> None:
         """Checks the balances of both users, available and frozen together."""
@@ -90,7 +86,8 @@ class Checks:
         for user, (shares, money) in expected.items():
             result = self._client.call(BALANCE_QUERY, [user, self._stock, self._money])["result"]
             totals = {
-                asset: Decimal(entry["available"]) + Decimal(entry["freeze"]) for asset, entry in result.items()
+                asset: Decimal(entry["available"]) + Decimal(entry["freeze"])
+                for asset, entry in result.items()
             }
             self._expect(f"user {user}", self._stock, totals[self._stock], shares)
             self._expect(f"user {user}", self._money, totals[self._money] * PRICE_UNITS, money)
@@ -156,10 +153,10 @@ class Checks:
         found = self._whole_book(side, wire_side)
         ids = [self._file_ids.get(order.id, f"unknown engine id {order.id}") for order in found]
         expected = self._book.side(side)
-        for position, (id, open_order) in enumerate(zip_longest(ids, expected), 1):
-            named = open_order.id if open_order else None
-            if id != named:
-                self._expect(place, f"{side} order number {position}", id, named)
+        pairs = zip_longest(ids, (order.id for order in expected))
+        for position, (found_id, expected_id) in enumerate(pairs, 1):
+            if found_id != expected_id:
+                self._expect(place, f"{side} order number {position}", found_id, expected_id)
                 return ids
         for order, open_order in zip(found, expected, strict=True):
             self._order(f"{place}, order {open_order.id}", order, open_order)

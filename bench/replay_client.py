@@ -85,7 +85,7 @@ class ReplayClient:
         return msgspec.json.decode(answer.makers[0])
 
     def send(self, commands: list[Command], verify: bool) -> list[Answer]:
-        """Sends all commands in order and waits for all answers; with `verify` asks for makers after takes."""
+        """Sends all commands in order, waits for all answers; with `verify` asks for makers after takes."""
         begin = time.perf_counter()
         answers = []
         for command in commands:

@@ -11,7 +11,7 @@ Pure: no socket, no clock. The generator owns the positions in the list.
 from __future__ import annotations
 
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,7 +42,9 @@ class Prebuilt(msgspec.Struct, frozen=True):
 def prebuild(mode: Mode, market: str, users: int, seed: int) -> Prebuilt:
     """All order packets of one run; the same seed gives the same packets."""
     random = Random(seed)
-    packets, owners, rests = [], [], []
+    packets: list[bytes] = []
+    owners: list[int] = []
+    rests: list[bool] = []
     for index in range(PACKETS):
         user = 1 + int(random.random() * users)
         if mode == "pairs":
@@ -78,12 +80,10 @@ def cancel_packet(user: int, market: str, order_id: int) -> bytes:
     return request(CANCEL, 1, b'[%d, "%s", %d]' % (user, market.encode(), order_id))
 
 
-def credit_packets(users: int, stock: str, money: str, first_business_id: int) -> list[bytes]:
-    """Balance updates that make users 1 to `users` rich in both assets."""
-    packets = []
+def credits(users: int, stock: str, money: str, first_business_id: int) -> list[list[Any]]:
+    """Params of the balance updates that make users 1 to `users` rich in both assets."""
+    params: list[list[Any]] = []
     for user in range(1, users + 1):
         for asset, change in ((stock, _STOCK_CREDIT), (money, _MONEY_CREDIT)):
-            business_id = first_business_id + len(packets)
-            body = f'[{user}, "{asset}", "load", {business_id}, "{change}", {{}}]'
-            packets.append(request(BALANCE_UPDATE, 1, body.encode()))
-    return packets
+            params.append([user, asset, "load", first_business_id + len(params), change, {}])
+    return params

@@ -27,6 +27,12 @@ class Receiver(Protocol):
     def send(self, replies: list[bytes]) -> None:
         """Sends replies in order, and acts on the verdict."""
 
+    def wait(self) -> None:
+        """Stops reading from the peer while requests of his wait for another turn."""
+
+    def go_on(self) -> None:
+        """Reads again."""
+
 
 class SessionReceiver:
     """A connected peer."""
@@ -57,6 +63,12 @@ class SessionReceiver:
         if self.is_faulty:
             session.fault(self._reason)
 
+    def wait(self) -> None:
+        self._session.pause_reading()
+
+    def go_on(self) -> None:
+        self._session.resume_reading()
+
 
 class DatagramReceiver:
     """The sender of one datagram, on the socket where it came in."""
@@ -79,6 +91,12 @@ class DatagramReceiver:
     def send(self, replies: list[bytes]) -> None:
         for reply in replies:
             self._endpoint.send_to(reply, self._sender)
+
+    def wait(self) -> None:
+        """A datagram is one request: nothing of it waits."""
+
+    def go_on(self) -> None:
+        pass
 
 
 class Outbox:

@@ -36,10 +36,15 @@ from vxutils.rpc.packet import Packet, encode_reply
 INBOX_BYTES_MAX = 16 << 20  # a turn begins at once when this much waits; nothing is dropped
 KEY_CHARACTERS_MAX = 36  # of an idempotency key
 RECORD_OVERHEAD_BYTES_MAX = 6 << 10  # of a journal record beside the request's own bytes
+REPLY_BYTES_MAX = 256 << 10  # of one peer in one turn, about; more waits for the next turn
+MALFORMED_BYTES_SHOWN = 200  # of a malformed body, in the log
 UNKNOWN_LOG_PERIOD_S = 1.0  # a flood of unknown commands costs one log line in this time
 CANCEL = 204
 DEPTH = 206
 CACHE_ENTRIES_MAX = 1000  # cached depth replies; all are dropped when one more would come
+
+# What waits in the inbox: requests, a ready-made reply, or the reason why the peer is to be dropped.
+Entry = list[Packet] | bytes | str
 
 _log = logging.getLogger("vx.matchengine.pipeline")
 
@@ -85,7 +90,8 @@ class Pipeline:
         self._sync_each_turn = sync_each_turn
         self._cache_timeout_us = cache_timeout_us
         self._cache: dict[bytes, tuple[int, str]] = {}
-        self._inbox: list[tuple[Receiver, list[Packet] | bytes]] = []
+        self._inbox: list[tuple[Receiver, Entry]] = []
+        self._late: list[Receiver] = []
         self._inbox_bytes = 0
         self._outbox = Outbox()
         self._is_scheduled = False
@@ -101,53 +107,96 @@ class Pipeline:
 
     def receive(self, receiver: Receiver, packets: list[Packet]) -> None:
         """Takes requests of one peer; their turn comes when all ready sockets were read."""
-        self._inbox.append((receiver, packets))
         for packet in packets:
             self._inbox_bytes += len(packet.body) + 64
+        self._enter(receiver, packets)
         if self._inbox_bytes > INBOX_BYTES_MAX:
             self.turn()
-        elif not self._is_scheduled:
-            self._is_scheduled = True
-            self._schedule(self.turn)
 
     def pass_on(self, receiver: Receiver, reply: bytes) -> None:
         """Takes a ready-made reply that must not overtake those to earlier requests."""
-        self._inbox.append((receiver, reply))
+        self._enter(receiver, reply)
+
+    def refuse(self, receiver: Receiver, reason: str) -> None:
+        """Has a peer that broke a rule dropped once the replies to its earlier requests are sent."""
+        self._enter(receiver, reason)
+
+    def _enter(self, receiver: Receiver, entry: Entry) -> None:
+        self._inbox.append((receiver, entry))
         if not self._is_scheduled:
             self._is_scheduled = True
             self._schedule(self.turn)
 
     def turn(self) -> None:
-        """Executes everything received so far. Raises: JournalIOError, NoSpace: the process must end."""
+        """Executes what was received. Raises: JournalIOError, NoSpace: the process must end.
+
+        A peer whose replies of this turn reach REPLY_BYTES_MAX waits for the next one with the rest, and
+        is not read meanwhile, so that nobody's flood makes others wait or fills our memory.
+        """
         self._is_scheduled = False
         inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
         begun_us = self._clock.monotonic_us()
         self.keep_time()
         self._measure_room()
-        hold = self._outbox.hold
-        operations = self._requests.operations
-        for receiver, packets in inbox:
-            if isinstance(packets, bytes):
-                hold(receiver, packets)
+        late: dict[Receiver, list[Entry]] = {}
+        for receiver, entry in inbox:
+            if receiver.is_faulty:
                 continue
-            self.requests_seen += len(packets)
-            for packet in packets:
-                if receiver.is_faulty:
-                    break
-                try:
-                    make = operations.get(packet.command)
-                    body = self._inquire(packet, receiver) if make is None else self._operate(packet, make)
-                except bodies.MalformedBody as error:
-                    self._blame(receiver, packet, error)
-                else:
-                    if body is not None:
-                        hold(receiver, encode_reply(packet, body))
+            if late and receiver in late:
+                late[receiver].append(entry)
+            elif isinstance(entry, list):
+                rest = self._execute(receiver, entry)
+                if rest:
+                    late[receiver] = [rest]
+            elif isinstance(entry, bytes):
+                self._outbox.hold(receiver, entry)
+            else:
+                receiver.fault(entry)
+                self._outbox.include(receiver)
         self.commit()
         self._outbox.release()
+        if late or self._late:
+            self._postpone(late)
         self.turns += 1
         took_us = self._clock.monotonic_us() - begun_us
         if took_us > self.longest_turn_us:
             self.longest_turn_us = took_us
+
+    def _execute(self, receiver: Receiver, packets: list[Packet]) -> list[Packet]:
+        """Executes requests of one peer; returns those for which it has to wait."""
+        self.requests_seen += len(packets)
+        hold = self._outbox.hold
+        operations = self._requests.operations
+        size = 0
+        for index, packet in enumerate(packets):
+            try:
+                make = operations.get(packet.command)
+                body = self._inquire(packet, receiver) if make is None else self._operate(packet, make)
+            except bodies.MalformedBody as error:
+                text = packet.body[:MALFORMED_BYTES_SHOWN]
+                receiver.fault(f"command {packet.command}: malformed body: {error}: {text!r}")
+                self._outbox.include(receiver)
+                return []
+            if body is None:
+                continue
+            hold(receiver, encode_reply(packet, body))
+            size += len(body)
+            if size > REPLY_BYTES_MAX:
+                rest = packets[index + 1 :]
+                self.requests_seen -= len(rest)
+                return rest
+        return []
+
+    def _postpone(self, late: dict[Receiver, list[Entry]]) -> None:
+        """Puts what has to wait at the head of the next turn."""
+        for receiver in self._late:
+            if receiver not in late:
+                receiver.go_on()
+        for receiver, entries in late.items():
+            receiver.wait()
+            for entry in entries:
+                self._enter(receiver, entry)
+        self._late = list(late)
 
     def keep_time(self) -> None:
         """Stamps what follows; journals a change of age when the clock was set."""
@@ -213,10 +262,6 @@ class Pipeline:
                 _log.error("peer: %s: unknown command %d", receiver.peer, packet.command)
             return None
         return self._query(packet, bodies.decode(packet.body), query)
-
-    def _blame(self, receiver: Receiver, packet: Packet, error: Exception) -> None:
-        receiver.fault(f"command {packet.command}: malformed body: {error}: {packet.body[:200]!r}")
-        self._outbox.include(receiver)
 
     def _query(
         self, packet: Packet, parameters: list[object], query: Callable[[list[object]], str | None]

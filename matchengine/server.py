@@ -36,6 +36,7 @@ class EngineServer:
         addresses = [parse_address(text) for text in settings.bind]
         self._rpc = RpcServer(loop, addresses, limits, policy, self)
         self._rpc.reply = self._reply
+        self._rpc.refuse = self._refuse
 
     @property
     def bound(self) -> Sequence[Address]:
@@ -73,3 +74,7 @@ class EngineServer:
     def _reply(self, session: Session, data: bytes) -> None:
         """Answers of the RPC layer itself (heartbeats) keep their place among the held replies."""
         self._pipeline.pass_on(session.data, data)  # type: ignore[arg-type]
+
+    def _refuse(self, session: Session, reason: str) -> None:
+        """A session that sent no packet ends behind the replies to what it asked before."""
+        self._pipeline.refuse(session.data, reason)  # type: ignore[arg-type]

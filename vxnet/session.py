@@ -57,6 +57,7 @@ class Session:
     __slots__ = (
         "_fd",
         "_is_open",
+        "_is_paused",
         "_loop",
         "_output",
         "_owner",
@@ -85,6 +86,7 @@ class Session:
         self._owner = owner
         self._received: Callable[[Session, bytes], int] = owner.received
         self._is_open = True
+        self._is_paused = False
         self._waits_for_writable = False
 
     # ---- sending
@@ -131,12 +133,25 @@ class Session:
         if self._is_open:
             self._loop.add_reader(self._fd, self._readable)
 
+    def pause_reading(self) -> None:
+        """Leave what the peer sends in the kernel, so that it has to wait, until `resume_reading`."""
+        if self._is_open and not self._is_paused:
+            self._is_paused = True
+            self._loop.remove_reader(self._fd)
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._is_open and self._is_paused:
+            self._is_paused = False
+            self._loop.add_reader(self._fd, self._readable)
+
     def close(self, reason: str) -> None:
         """Close and tell the owner, once; unsent output is dropped. Safe in any callback, and repeated."""
         if not self._is_open:
             return
         self._is_open = False
-        self._loop.remove_reader(self._fd)
+        if not self._is_paused:
+            self._loop.remove_reader(self._fd)
         if self._waits_for_writable:
             self._loop.remove_writer(self._fd)
         self._before_socket_closes()

@@ -160,8 +160,8 @@ def install_signals(
 
     TERM, QUIT, INT, HUP: `stop(signal name)`, once however many come. TTIN, TTOU: more, fewer log levels
     (ignored when not given). USR1 and PIPE: ignored. A HUP that is already ignored (nohup) stays so. What
-    comes before the loop runs is answered when it does (`loop.add_signal_handler` of uvloop loses it). A child
-    forked later must set its own handlers, or it speaks to this loop.
+    comes before the loop runs is answered when it does (`loop.add_signal_handler` of uvloop loses it). A
+    child forked later must set its own handlers, or it speaks to this loop.
 
     Source: protocol.md 10.6.
     """

@@ -121,8 +121,10 @@ def find(name: str) -> Command:
     """The command with this name. Raises: MethodError if there is none, or none in this version."""
     command = commands.BY_NAME.get(name)
     if command is None or command.served_by is Service.ALL:
-        near = difflib.get_close_matches(name, [known.name for known in available()], 1)
-        hint = f"did you mean {near[0]}?" if near else "`vx call --help` lists them"
+        names = [known.name for known in available()]
+        begun = [known for known in names if name and known.startswith(name)]
+        near = begun or difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`vx call --help` lists them"
         raise MethodError(f"there is no method {name}; {hint}")
     if command.served_by not in AVAILABLE:
         raise MethodError(

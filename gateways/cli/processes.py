@@ -29,8 +29,8 @@ class WatchedProcess:
     """The process `name`, started by `command`; it announces itself by a line `<name> ready: ADDRESS...`.
 
     `command` must end with the option that takes our pid: the child dies with us (`die_with_parent`).
-    `log_path` is its log file. In what it says on standard error `shown_instead` maps names of ours (a file
-    that we wrote) to those the person knows.
+    `log_path` is the file it logs to. `shown_instead` is a name of ours (a file that we wrote) and the one the
+    person knows, which is shown in its place.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class WatchedProcess:
 
     def last_words(self) -> list[str]:
         """The fatal sentences in its log since its latest start."""
-        return fatal_sentences(self._log_path.with_name(self._log_path.name + ".log"), self._log_begin)
+        return fatal_sentences(self._log_path, self._log_begin)
 
     def _note_ready(self, line: str) -> None:
         begin = f"{self.name} ready: "

@@ -23,6 +23,7 @@ from gateways.cli.home import Home, log_path
 from gateways.cli.output import complain, show
 from gateways.cli.processes import WatchedProcess
 from gateways.cli.supervisor import POLICY, SignalPipe, Supervisor
+from gateways.cli.terminal import OwnForeground
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.settings import is_c_config
 
@@ -32,14 +33,14 @@ ENGINE: Final = "matchengine"
 
 def up(options: argparse.Namespace) -> int:
     """`vx up`. Raises: ProcessExit with a sentence; OSError."""
-    signals = SignalPipe()
+    signals = SignalPipe()  # first: a Ctrl-C from here on is an orderly stop
     directory = options.data_dir or Path(DEFAULT_DIRECTORY)
     defaults = packaged_settings(ENGINE)
     settings_path = options.config or defaults
     settings = effective_settings(settings_path, defaults, options.port_offset, log_path(directory, ENGINE))
     for warning in settings.warnings:
         complain(f"vx: {settings_path}: {warning}")
-    with Home(directory, may_be_made=options.data_dir is None) as home:
+    with OwnForeground(), Home(directory, may_be_made=options.data_dir is None) as home:
         if home.is_new:
             show(f"made a new exchange in {directory}")
         engine = _engine(home, settings, settings_path, options.embedded)
@@ -57,9 +58,8 @@ def _engine(home: Home, settings: EffectiveSettings, settings_path: Path, embedd
     words: list[str | Path] = ["run", written, "--data-dir", home.directory, "--watchdog"]
     words += ["--embedded", "--parent-pid"] if embedded else ["--parent-pid"]
     command = engine_command(words)
-    return WatchedProcess(
-        ENGINE, command, Path(settings.log_path), POLICY, shown_instead=(str(written), str(settings_path))
-    )
+    log = Path(f"{settings.log_path}.log")
+    return WatchedProcess(ENGINE, command, log, POLICY, shown_instead=(str(written), str(settings_path)))
 
 
 def _welcome(home: Home, processes: Sequence[WatchedProcess], settings: EffectiveSettings) -> None:
@@ -71,11 +71,7 @@ def _welcome(home: Home, processes: Sequence[WatchedProcess], settings: Effectiv
             home.demo_users_are_done()
         except demo.CreditFailed as error:
             complain(f"vx: {error}; the next start tries again")
-    log = (
-        f"{settings.log_path}.log"
-        if settings.log_path and ":" not in settings.log_path
-        else settings.log_path
-    )
+    log = settings.log_path if ":" in settings.log_path else f"{settings.log_path}.log"
     show(f"data: {home.directory}   log: {log}")
     for process in processes:
         console = f"   console: {process.console}" if process.console else ""

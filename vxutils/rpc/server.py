@@ -61,8 +61,10 @@ class RpcHandler(Protocol):
 class RpcServer(BaseHandler):
     """Serves packets on all `addresses` (one `RpcHandler` for all of them).
 
-    `reply(session, data)` is how a heartbeat's answer leaves; it sends at once unless the owner sets
-    another function. Answers to heartbeat datagrams go straight to their sender. `dropped_messages` counts
+    `reply(session, data)` is how a heartbeat's answer leaves; it sends at once unless the owner sets another
+    function. `refuse(session, reason)` is how a session that broke a rule ends; it closes at once unless the
+    owner, who may still owe it replies to earlier packets, sets another function. Answers to heartbeat
+    datagrams go straight to their sender. `dropped_messages` counts
     seqpacket messages which were no packet (those on datagram sockets are counted by their `Endpoint`).
     """
 
@@ -75,6 +77,7 @@ class RpcServer(BaseHandler):
         handler: RpcHandler,
     ) -> None:
         self.reply: Callable[[Session, bytes], None] = Session.send
+        self.refuse: Callable[[Session, str], None] = Session.fault
         self.dropped_messages = 0
         self._loop = loop
         self._handler = handler
@@ -126,7 +129,7 @@ class RpcServer(BaseHandler):
     def received(self, session: Session, data: bytes) -> int:
         """Serve the whole packets of `data`; the count of bytes they took.
 
-        Raises: PeerError for broken packets, after those before them were served.
+        Broken ones have the session refused, after those before them were served.
         """
         if self._any_traffic:
             self._lives[session].heard_at = self._loop.time()
@@ -136,11 +139,11 @@ class RpcServer(BaseHandler):
         try:
             packets, consumed = split_packets(data, self._packet_size_max)
         except PacketError as error:
-            if error.packets:
-                self._serve(session, error.packets)
-            raise PeerError(f"decode msg error: {error}") from None
-        if packets:
-            self._serve(session, packets)
+            if not error.packets or self._serve(session, error.packets):
+                self.refuse(session, f"decode msg error: {error}")
+            return len(data)
+        if packets and not self._serve(session, packets):
+            return len(data)
         return consumed
 
     def received_datagram(self, endpoint: Endpoint, data: bytes, sender: Sender) -> None:
@@ -170,24 +173,27 @@ class RpcServer(BaseHandler):
         if self._drop_log.allows(self._loop.time()):
             _log.warning("peer: %s: decode msg error: %s", session.peer, packet)
 
-    def _serve(self, session: Session, packets: list[Packet]) -> None:
+    def _serve(self, session: Session, packets: list[Packet]) -> bool:
+        """False if the session was refused or closed meanwhile: what else it sent is nobody's."""
         for packet in packets:
             if packet.command == HEARTBEAT_COMMAND:
-                self._serve_mixed(session, packets)
-                return
+                return self._serve_mixed(session, packets)
         self._handler.packets(session, packets)
+        return session.is_open
 
-    def _serve_mixed(self, session: Session, packets: list[Packet]) -> None:
+    def _serve_mixed(self, session: Session, packets: list[Packet]) -> bool:
         """Packets with heartbeats among them: answer those in their place between the others."""
         for is_heartbeat, run in itertools.groupby(packets, _is_heartbeat):
-            if not session.is_open:  # closed by the handler: the rest of its packets is nobody's
-                return
             if is_heartbeat:
-                self._beat(session, run)
+                if not self._beat(session, run):
+                    return False
             else:
                 self._handler.packets(session, list(run))
+            if not session.is_open:
+                return False
+        return True
 
-    def _beat(self, session: Session, heartbeats: Iterable[Packet]) -> None:
+    def _beat(self, session: Session, heartbeats: Iterable[Packet]) -> bool:
         answers = []
         refusal: HeartbeatError | None = None
         for packet in heartbeats:
@@ -204,7 +210,8 @@ class RpcServer(BaseHandler):
                 self._lives[session].heard_at = self._loop.time()
             self.reply(session, b"".join(answers))
         if refusal is not None:
-            raise PeerError(str(refusal))
+            self.refuse(session, str(refusal))
+        return refusal is None
 
     def _close_silent_sessions(self) -> None:
         now = self._loop.time()
