@@ -29,7 +29,7 @@ from bench.workload import (
     Mode,
     Prebuilt,
     cancel_packet,
-    credits,
+    credit_params,
     prebuild,
 )
 from vxnet.address import parse_address
@@ -174,7 +174,7 @@ class Load:
         settings = self._settings
         first_id = settings.business_id or int(time.time()) * 1000
         with BlockingClient(parse_address(f"tcp@{settings.host}:{settings.port}")) as client:
-            for params in credits(settings.users, settings.stock, settings.money, first_id):
+            for params in credit_params(settings.users, settings.stock, settings.money, first_id):
                 for _ in range(CREDIT_TRIES):
                     error = client.call(BALANCE_UPDATE, params)["error"]
                     if error is None:

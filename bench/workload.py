@@ -80,7 +80,7 @@ def cancel_packet(user: int, market: str, order_id: int) -> bytes:
     return request(CANCEL, 1, b'[%d, "%s", %d]' % (user, market.encode(), order_id))
 
 
-def credits(users: int, stock: str, money: str, first_business_id: int) -> list[list[Any]]:
+def credit_params(users: int, stock: str, money: str, first_business_id: int) -> list[list[Any]]:
     """Params of the balance updates that make users 1 to `users` rich in both assets."""
     params: list[list[Any]] = []
     for user in range(1, users + 1):

@@ -89,14 +89,14 @@ def recover(
         engine, position = _load_slice(disk, good)
     start = position.sequence
     journal = scan(disk, journal_directory, system.id_bytes, start + 1)
-    for frame in journal:
-        if through is not None and frame.first_sequence > through:
-            break
+    for frame in journal if through is None or start < through else ():
         _replay_frame(engine, position, frame)
         if progress is not None and position.sequence // PROGRESS_RECORDS != (
             (position.sequence - frame.count) // PROGRESS_RECORDS
         ):
             progress(position.sequence)
+        if through is not None and position.sequence >= through:
+            break  # the end is the writer's, who is going on
     end = journal.end
     if through is None and start > (end.last_sequence if end is not None else 0):
         raise slices.SliceError(

@@ -29,8 +29,8 @@ class WatchedProcess:
     """The process `name`, started by `command`; it announces itself by a line `<name> ready: ADDRESS...`.
 
     `command` must end with the option that takes our pid: the child dies with us (`die_with_parent`).
-    `log_path` is the file it logs to. `shown_instead` is a name of ours (a file that we wrote) and the one the
-    person knows, which is shown in its place.
+    `log_path` is the file it logs to. `shown_instead` is a name of ours (of a file that we wrote) and the one
+    that the person knows, which is shown in its place.
     """
 
     def __init__(

@@ -5,8 +5,8 @@ Source: protocol.md 10.5.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -121,13 +121,29 @@ def test_help_usage_and_unknown_commands(engine: EngineProcess) -> None:
         "market list": "usage market summary\n",
         "clock": "usage: clock accept\n",
         "clock accept": "OK\n",
-        "halt": "command not found\n",
         "": "",
         "balance 'unbalanced": "",
         "'balance' \"get\" 9": HEAD,
     }
     for line, expected in table.items():
         assert engine.ask_console(line) == expected, line
+
+
+def test_an_unknown_command_among_known_ones(engine: EngineProcess) -> None:
+    assert engine.console is not None
+    with socket.create_connection((engine.console.host, engine.console.port), timeout=5.0) as sock:
+        sock.sendall(b"halt\nclock\nhalt now\nmarket\n")
+        answer = b""
+        while not answer.endswith(b"usage market summary\n"):
+            data = sock.recv(4096)
+            assert data, answer
+            answer += data
+    assert answer.splitlines() == [
+        b"command not found",
+        b"usage: clock accept",
+        b"command not found",
+        b"usage market summary",
+    ]
 
 
 def test_makeslice(engine: EngineProcess) -> None:

@@ -58,7 +58,7 @@ def hand_settings(
     **changed: Any,
 ) -> MatchengineSettings:
     """Settings with checked rules; `journal` and `changed` replace settings."""
-    given: dict[str, Any] = {"segment_size_bytes": 256 << 10, "disk_reserve_bytes": 0, **(journal or {})}
+    given: dict[str, Any] = {"segment_size_bytes": 4 << 20, "disk_reserve_bytes": 0, **(journal or {})}
     settings = MatchengineSettings(
         asset=assets,
         market=markets,
@@ -86,6 +86,12 @@ class CollectingReceiver:
 
     def send(self, replies: list[bytes]) -> None:
         self.sent += replies
+
+    def wait(self) -> None:
+        """Requests come by hand, so there is nothing to stop."""
+
+    def go_on(self) -> None:
+        """See `wait`."""
 
     def take(self) -> list[bytes]:
         """The reply bodies that came since the last time."""
@@ -183,6 +189,12 @@ class HandWorker:
         assert reply["error"] is not None, (command, params, reply)
         code: int = reply["error"]["code"]
         return code
+
+    def prepare_segments(self) -> None:
+        """What the helper process does, and the worker's look at it once a second."""
+        worker = self.worker
+        offline.prepare(Disk(), worker.where.journal, self.settings.journal.segment_size_bytes)
+        worker.journal.take_prepared()
 
     def check_laws(self) -> None:
         broken = broken_laws(self.engine)

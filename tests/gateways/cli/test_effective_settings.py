@@ -1,0 +1,127 @@
+"""What `vx up` changes in a settings file: the ports and the log, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateways.cli.effective import EffectiveSettings, effective_settings, packaged_settings
+from tests.support.configs import c_config
+from vxutils.exits import ExitCode, ProcessExit
+
+DEFAULTS = packaged_settings("matchengine")
+LOG = Path("/data/log/matchengine")
+
+
+def made_from(tmp_path: Path, text: str, offset: int = 0) -> EffectiveSettings:
+    path = tmp_path / "given.settings"
+    path.write_text(text)
+    return effective_settings(path, DEFAULTS, offset, LOG)
+
+
+def table_of(settings: EffectiveSettings) -> dict[str, Any]:
+    return json.loads(settings.text) if settings.text.startswith("{") else tomllib.loads(settings.text)
+
+
+def test_the_defaults_change_in_ports_and_log_only() -> None:
+    expected = tomllib.loads(DEFAULTS.read_text())
+    expected["svr"]["bind"] = ["tcp@127.0.0.1:8316", "udp@127.0.0.1:8316"]
+    expected["cli"]["address"] = "tcp@127.0.0.1:8317"
+    expected["log"]["path"] = str(LOG)
+    settings = effective_settings(DEFAULTS, DEFAULTS, 1000, LOG)
+    assert table_of(settings) == expected
+    assert settings.log_path == str(LOG)
+
+
+def test_addresses_left_out_of_a_file_are_moved_too(tmp_path: Path) -> None:
+    table = table_of(made_from(tmp_path, "[svr]\nbuf_limit = 5\n", 10))
+    assert table["svr"] == {"buf_limit": 5, "bind": ["tcp@127.0.0.1:7326", "udp@127.0.0.1:7326"]}
+    assert table["cli"] == {"address": "tcp@127.0.0.1:7327"}
+
+
+BINDS = [
+    ("tcp@127.0.0.1:0", "tcp@127.0.0.1:0"),  # any free port
+    ("udp@[::1]:20", "udp@[::1]:30"),
+    ("stream@/tmp/x.sock", "stream@/tmp/x.sock"),
+    ("tcp@nonsense", "tcp@nonsense"),  # for the engine to refuse
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), BINDS)
+def test_only_ports_are_moved(tmp_path: Path, given: str, expected: str) -> None:
+    table = table_of(made_from(tmp_path, f'svr.bind = ["{given}"]\ncli.address = ""\n', 10))
+    assert table["svr"]["bind"] == [expected]
+    assert table["cli"]["address"] == ""
+
+
+def test_a_c_config_stays_one(tmp_path: Path) -> None:
+    config = c_config(
+        bind=["tcp@127.0.0.1:7316"], server={"bind": "tcp@0.0.0.0:7316"}, cli="tcp@127.0.0.1:7317"
+    )
+    settings = made_from(tmp_path, json.dumps(config), 100)
+    expected = config | {
+        "svr": config["svr"] | {"bind": "tcp@0.0.0.0:7416"},
+        "cli": "tcp@127.0.0.1:7417",
+        "log": config["log"] | {"path": str(LOG)},
+    }
+    assert table_of(settings) == expected
+
+
+def test_a_key_given_twice_is_still_pointed_out(tmp_path: Path) -> None:
+    settings = made_from(tmp_path, '{"debug": true, "debug": false}')
+    assert settings.warnings == ["debug: given twice, the last one counts"]
+
+
+def test_a_log_that_goes_somewhere_stays_there(tmp_path: Path) -> None:
+    settings = made_from(tmp_path, '[log]\npath = "127.0.0.1:9000"\n')
+    assert table_of(settings)["log"] == {"path": "127.0.0.1:9000"}
+    assert settings.log_path == "127.0.0.1:9000"
+
+
+SHAPELESS = [
+    "svr = 5\nlog = 1\ncli = []\n",
+    "[svr]\nbind = 7\n[cli]\naddress = 1\n[log]\npath = 3\n",
+    '{"log": []}',
+]
+
+
+@pytest.mark.parametrize("text", SHAPELESS)
+def test_wrong_shapes_are_left_to_the_engine(tmp_path: Path, text: str) -> None:
+    changed, given = table_of(made_from(tmp_path, text, 1)), table_of(EffectiveSettings(text, "", []))
+    assert {name: changed[name] for name in given} == given
+
+
+REFUSED = [
+    ("svr.bind = [", 0, ExitCode.CONFIG, "not valid TOML"),
+    ("{", 0, ExitCode.CONFIG, "not valid JSON"),
+    ("", 58220, ExitCode.USAGE, "--port-offset 58220 makes port 65536 of tcp@127.0.0.1:7316"),
+    ("", -7316, ExitCode.USAGE, "makes port 0 of"),
+]
+
+
+@pytest.mark.parametrize(("text", "offset", "code", "sentence"), REFUSED)
+def test_what_cannot_be_is_refused(
+    tmp_path: Path, text: str, offset: int, code: ExitCode, sentence: str
+) -> None:
+    with pytest.raises(ProcessExit) as refused:
+        made_from(tmp_path, text, offset)
+    assert refused.value.code is code
+    assert sentence in refused.value.sentence
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProcessExit) as refused:
+        effective_settings(tmp_path / "none.toml", DEFAULTS, 0, LOG)
+    assert refused.value.code is ExitCode.CONFIG
+    assert "No such file" in refused.value.sentence
+
+
+def test_a_package_without_settings_is_an_installation_fault() -> None:
+    for package in ("vxnet", "no_such_package"):
+        with pytest.raises(ProcessExit) as refused:
+            packaged_settings(package)
+        assert refused.value.code is ExitCode.CONFIG
