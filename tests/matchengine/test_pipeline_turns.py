@@ -1,4 +1,4 @@
-"""What a turn promises: order, one frame, one sync, and no reply before the sync - whatever the reply says."""
+"""What a turn promises: order, one frame, one sync, and no reply before the sync, whatever it says."""
 
 from __future__ import annotations
 

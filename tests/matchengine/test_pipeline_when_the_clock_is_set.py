@@ -1,4 +1,4 @@
-"""A step of the wall clock in a working engine: what is remembered stays remembered, and the journal knows."""
+"""A step of the wall clock in a working engine: what is remembered stays so, and the journal knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journal time never goes back; after a step of the wall clock nothing expires early, until an operator accepts.
+"""Journal time never goes back; after a step of the clock nothing expires until an operator accepts it.
 
 Each row: what happens to the clocks, then journal time and age, in seconds since the start.
 """
@@ -85,7 +85,7 @@ def test_a_clock_behind_the_journal_waits() -> None:
     """A start less than 5 s before the last record: time stands until the clock has caught up."""
     clock = ManualClock(BEGIN_US - 3 * S, 0)
     timekeeper = Timekeeper(clock, BEGIN_US, 0)
-    for expected_s in (0, 0, 0, 1):
+    for expected_s in (0, 0, 0, 0, 1):
         assert timekeeper.sample() == BEGIN_US + expected_s * S
         clock.advance(1 * S)
     assert not timekeeper.is_holding
