@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -62,8 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitCode.FAILURE
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the words and ends with the code for that."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="matchengine", description="Order matching and balances.")
+    parser = _Parser(prog="matchengine", description="Order matching and balances.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -126,7 +135,7 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _adopt(options: argparse.Namespace) -> int:
-    with DirectoryLock(options.data_dir):
+    with _exclusively(options.data_dir):
         adopted = system.adopt(Disk(), options.data_dir)
     print(f"{options.data_dir} is now system {adopted.system_id}")  # noqa: T201
     return ExitCode.OK
@@ -166,6 +175,12 @@ def _run(options: argparse.Namespace) -> int:
             log.close()
 
 
+def _exclusively(directory: Path) -> DirectoryLock:
+    """The lock of a data directory; nothing is written into a directory that is none."""
+    system.require_system(Disk(), directory)
+    return DirectoryLock(directory)
+
+
 def _show_death(sentence: str) -> None:
     print(f"matchengine: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -202,7 +217,7 @@ def _where(options: argparse.Namespace) -> tuple[LoadedSettings, Directories]:
 
 def _config_diff(options: argparse.Namespace) -> int:
     loaded, where = _where(options)
-    with DirectoryLock(where.data):
+    with _exclusively(where.data):
         lines = offline.rule_differences(Disk(), where.data, where.journal, loaded.settings.rules)
     print("\n".join(lines) if lines else "no differences")  # noqa: T201
     return ExitCode.FAILURE if lines else ExitCode.OK
@@ -211,7 +226,7 @@ def _config_diff(options: argparse.Namespace) -> int:
 def _config_apply(options: argparse.Namespace) -> int:
     loaded, where = _where(options)
     size = loaded.settings.journal.segment_size_bytes
-    with DirectoryLock(where.data):
+    with _exclusively(where.data):
         lines = offline.apply_rules(
             Disk(), SystemClock(), where.data, where.journal, loaded.settings.rules, size
         )
@@ -220,7 +235,7 @@ def _config_apply(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    with DirectoryLock(options.data_dir):
+    with _exclusively(options.data_dir):
         found = offline.audit(Disk(), options.data_dir, _journal_directory(options))
     if options.json:
         print(json.dumps({**msgspec.to_builtins(found), "is_sound": found.is_sound}))  # noqa: T201

@@ -110,6 +110,11 @@ def read_system(disk: Disk, directory: Path) -> System:
     return system
 
 
+def require_system(disk: Disk, directory: Path) -> None:
+    """Raises SystemMissing (or another SystemFileError) unless there is a sound SYSTEM file; copies pass."""
+    _read(disk, directory)
+
+
 def open_epoch(disk: Disk, directory: Path) -> System:
     """Begins a new epoch, durably; it is `last_epoch` of the result. For each start, under the lock.
 
