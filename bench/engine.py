@@ -44,6 +44,9 @@ bind = ["tcp@127.0.0.1:0"]
 [cli]
 address = "tcp@127.0.0.1:0"
 
+[monitor]
+address = ""
+
 [journal]
 durability = "{durability}"
 

@@ -15,6 +15,7 @@ from matchengine.position import Position
 from matchengine.space import SpaceGate
 from matchengine.timekeeper import Timekeeper
 from vxutils import fixed
+from vxutils.protocol.codes import SERVICE_UNAVAILABLE
 
 LIST_LINES_MAX = 20_000  # of `balance list`; the console cuts at 1 MiB anyway
 
@@ -54,7 +55,10 @@ class Admin:
 
     def status(self, words: list[str]) -> str:
         """Counters as in the C system, then our own facts."""
-        pipeline, gate = self._pipeline, self._gate
+        counts, gate = self._pipeline.counts, self._gate
+        refused = sum(
+            count for (_, code), count in counts.refused.items() if code == SERVICE_UNAVAILABLE.code
+        )
         lines = [
             f"order last ID: {self._engine.last_order_id}",
             f"deals last ID: {self._engine.last_deal_id}",
@@ -70,10 +74,10 @@ class Admin:
             f"new orders: {'taken' if gate.is_open() else 'refused: ' + (gate.reason or 'journal is full')}",
             f"free bytes: {gate.free_bytes}",
             f"clock: {'held, `clock accept` to go on' if self._timekeeper.is_holding else 'accepted'}",
-            f"requests: {pipeline.requests_seen}",
-            f"requests refused as unavailable: {pipeline.requests_refused_unavailable}",
-            f"turns: {pipeline.turns}",
-            f"longest turn us: {pipeline.longest_turn_us}",
+            f"requests: {counts.requests}",
+            f"requests refused as unavailable: {refused}",
+            f"turns: {counts.turns}",
+            f"longest turn us: {counts.longest_turn_us}",
         ]
         return "\n".join(lines)
 

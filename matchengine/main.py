@@ -28,7 +28,7 @@ from matchengine.core.views import Views
 from matchengine.journal import format as layout
 from matchengine.journal.segments import remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
-from matchengine.pipeline import Pipeline
+from matchengine.pipeline import NEVER_US, Pipeline
 from matchengine.replies import ReplyFormat
 from matchengine.requests import Requests
 from matchengine.sequencer import Sequencer
@@ -50,6 +50,7 @@ from vxutils.process import install_signals
 SLICES_KEPT = 2
 FUTURE_US_MAX = 5_000_000  # a journal whose last record is further ahead of the clock is not continued
 TICK_S = 1.0
+TICK_US = 1_000_000
 
 _log = logging.getLogger("vx.matchengine")
 
@@ -116,6 +117,7 @@ class _Worker:
         self.clock = clock
         self.log = log
         self.announce = announce
+        self.ticked_us = 0
 
     def run(self) -> int:
         self.recover()
@@ -243,6 +245,8 @@ class _Worker:
             self.loop.call_soon,
             sync_each_turn=settings.journal.durability != "interval",
             cache_timeout_us=int(settings.cache_timeout_s * 1_000_000),
+            queue_age_max_us=settings.queue_age_max_ms * 1000 or NEVER_US,
+            read_ready=self.loop.serve_ready_sockets,
         )
         self.server = EngineServer(self.loop, settings.svr, self.pipeline)
         self.admin = Admin(
@@ -275,13 +279,18 @@ class _Worker:
         ]
 
     def tick(self) -> None:
-        """Once a second: clocks, disk space, slices."""
+        """Once a second: clocks, disk space, slices. A late tick tells that the process stood still."""
+        now_us = self.clock.monotonic_us()
         self.pipeline.keep_time()
         self.pipeline.commit()
         self.gate.check()
         self.slicer.poll()
         if self.position.sequence >= self.slice_due and self.slicer.start():
             self.slice_due = self.position.sequence + self.settings.slice_records
+        stalled_us = max(now_us - self.ticked_us - TICK_US, self.clock.monotonic_us() - now_us)
+        if 0 < self.settings.queue_age_max_ms * 1000 < stalled_us:
+            self.pipeline.outdate_waiting()
+        self.ticked_us = self.clock.monotonic_us()
 
     def sync(self) -> None:
         """Makes durable what was acknowledged since the last time (durability `interval`)."""
@@ -309,6 +318,7 @@ class _Worker:
                 self.log.level_up if self.log else None,
                 self.log.level_down if self.log else None,
             )
+            self.ticked_us = self.clock.monotonic_us()
             for timer in self.timers:
                 timer.start()
             line = f"matchengine ready: {' '.join(places)}"

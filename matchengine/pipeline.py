@@ -17,13 +17,15 @@ process ends. The pipeline owns the turn; sockets, journal and engine belong to 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
 from matchengine import params as bodies
+from matchengine import problems
 from matchengine.core.commands import Command, ShiftAge
 from matchengine.core.engine import Engine
-from matchengine.core.refusals import INVALID_ARGUMENT, SERVICE_UNAVAILABLE, Refusal
+from matchengine.core.refusals import Refusal
 from matchengine.core.views import Views
 from matchengine.outbox import Outbox, Receiver
 from matchengine.replies import ReplyFormat
@@ -31,11 +33,14 @@ from matchengine.requests import Requests
 from matchengine.sequencer import Journal, Sequencer
 from matchengine.timekeeper import Timekeeper
 from vxnet.clock import Clock, OncePer
+from vxutils.protocol.codes import SPACE_LOW, WAITED_TOO_LONG
 from vxutils.rpc.packet import Packet, encode_reply
 
 INBOX_BYTES_MAX = 16 << 20  # a turn begins at once when this much waits; nothing is dropped
 KEY_CHARACTERS_MAX = 36  # of an idempotency key
 RECORD_OVERHEAD_BYTES_MAX = 6 << 10  # of a journal record beside the request's own bytes
+NEVER_US = 2**62
+STALL_PASSES_MAX = 64  # reads of all ready sockets (256 each) after a stall
 REPLY_BYTES_MAX = 256 << 10  # of one peer in one turn, about; more waits for the next turn
 MALFORMED_BYTES_SHOWN = 200  # of a malformed body, in the log
 UNKNOWN_LOG_PERIOD_S = 1.0  # a flood of unknown commands costs one log line in this time
@@ -49,6 +54,18 @@ Entry = list[Packet] | bytes | str
 _log = logging.getLogger("vx.matchengine.pipeline")
 
 
+class Counts:
+    """What has happened since the start, as plain integers; read by console and metrics."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.longest_turn_us = 0
+        self.requests = 0
+        self.unknown_commands = 0
+        self.succeeded: defaultdict[int, int] = defaultdict(int)  # per command
+        self.refused: dict[tuple[int, int], int] = {}  # per command and error code
+
+
 class Gate(Protocol):
     """Says whether commands that need disk space later are taken now."""
 
@@ -58,7 +75,9 @@ class Gate(Protocol):
 class Pipeline:
     """Executes turns. `schedule(callback)` has a turn run after all ready sockets were read.
 
-    `durability`: see settings; with `group` each turn ends with a sync, otherwise the owner syncs.
+    `sync_each_turn`: each turn ends with a sync; otherwise the owner syncs. `queue_age_max_us`: after a
+    longer turn, commands that arrived during it are refused; `read_ready` reads them and tells how many
+    sockets were ready. `cache_timeout_us`: how long a depth reply is repeated, 0 = never.
     """
 
     def __init__(
@@ -76,6 +95,8 @@ class Pipeline:
         *,
         sync_each_turn: bool,
         cache_timeout_us: int,
+        queue_age_max_us: int = NEVER_US,
+        read_ready: Callable[[], int] = lambda: 0,
     ) -> None:
         self._engine = engine
         self._views = views
@@ -87,6 +108,8 @@ class Pipeline:
         self._gate = gate
         self._clock = clock
         self._schedule = schedule
+        self._read_ready = read_ready
+        self._queue_age_max_us = queue_age_max_us
         self._sync_each_turn = sync_each_turn
         self._cache_timeout_us = cache_timeout_us
         self._cache: dict[bytes, tuple[int, str]] = {}
@@ -97,12 +120,11 @@ class Pipeline:
         self._is_scheduled = False
         self._time_us = timekeeper.time_us
         self._is_open = True
+        self._is_reading = False
+        self._is_stale = False
+        self._stale_entries = 0
         self._pending_bytes_max = 0
-        self.longest_turn_us = 0
-        self.turns = 0
-        self.requests_seen = 0
-        self.requests_refused_unavailable = 0
-        self.unknown_commands = 0
+        self.counts = Counts()
         self._unknown_log = OncePer(UNKNOWN_LOG_PERIOD_S)
 
     def receive(self, receiver: Receiver, packets: list[Packet]) -> None:
@@ -110,7 +132,7 @@ class Pipeline:
         for packet in packets:
             self._inbox_bytes += len(packet.body) + 64
         self._enter(receiver, packets)
-        if self._inbox_bytes > INBOX_BYTES_MAX:
+        if self._inbox_bytes > INBOX_BYTES_MAX and not self._is_reading:
             self.turn()
 
     def pass_on(self, receiver: Receiver, reply: bytes) -> None:
@@ -135,13 +157,15 @@ class Pipeline:
         """
         self._is_scheduled = False
         inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
+        stale, self._stale_entries = self._stale_entries, 0
         begun_us = self._clock.monotonic_us()
         self.keep_time()
         self._measure_room()
         late: dict[Receiver, list[Entry]] = {}
-        for receiver, entry in inbox:
+        for index, (receiver, entry) in enumerate(inbox):
             if receiver.is_faulty:
                 continue
+            self._is_stale = index < stale
             if late and receiver in late:
                 late[receiver].append(entry)
             elif isinstance(entry, list):
@@ -154,17 +178,34 @@ class Pipeline:
                 receiver.fault(entry)
                 self._outbox.include(receiver)
         self.commit()
+        took_us = self._clock.monotonic_us() - begun_us
+        if took_us > self._queue_age_max_us:
+            self.outdate_waiting()
         self._outbox.release()
         if late or self._late:
             self._postpone(late)
-        self.turns += 1
-        took_us = self._clock.monotonic_us() - begun_us
-        if took_us > self.longest_turn_us:
-            self.longest_turn_us = took_us
+        counts = self.counts
+        counts.turns += 1
+        if took_us > counts.longest_turn_us:
+            counts.longest_turn_us = took_us
+
+    def outdate_waiting(self) -> None:
+        """Declares everything that has arrived so far to have waited too long.
+
+        To be called after a stall, before anybody gets an answer: what is in the sockets then arrived
+        while nobody was served, and a command in it is refused, not executed late. Queries are answered.
+        """
+        self._is_reading = True
+        for _ in range(STALL_PASSES_MAX):
+            if not self._read_ready():
+                break
+        self._is_reading = False
+        self._stale_entries = len(self._inbox)
 
     def _execute(self, receiver: Receiver, packets: list[Packet]) -> list[Packet]:
         """Executes requests of one peer; returns those for which it has to wait."""
-        self.requests_seen += len(packets)
+        counts = self.counts
+        counts.requests += len(packets)
         hold = self._outbox.hold
         operations = self._requests.operations
         size = 0
@@ -183,7 +224,7 @@ class Pipeline:
             size += len(body)
             if size > REPLY_BYTES_MAX:
                 rest = packets[index + 1 :]
-                self.requests_seen -= len(rest)
+                counts.requests -= len(rest)
                 return rest
         return []
 
@@ -222,30 +263,39 @@ class Pipeline:
 
     # -- one request ---------------------------------------------------------------------------
 
-    def _operate(self, packet: Packet, make: Callable[[list[object], int, str], Command | None]) -> bytes:
+    def _operate(self, packet: Packet, make: Callable[[list[object], int, str], Command | Refusal]) -> bytes:
         """Executes a command that changes state; the reply body. Raises: MalformedBody."""
         body = packet.body
         sequencer = self._sequencer
+        if self._is_stale:
+            return self._refuse(packet, WAITED_TOO_LONG)
         if (not self._is_open and packet.command != CANCEL) or (
             sequencer.pending_bytes + len(body) > self._pending_bytes_max and not self._make_room(len(body))
         ):
-            self.requests_refused_unavailable += 1
-            return self._replies.error(SERVICE_UNAVAILABLE, packet.request_id)
+            return self._refuse(packet, SPACE_LOW)
         parameters = bodies.decode(body)
         key = _key(packet.ext) if packet.ext else ""
-        command = make(parameters, self._time_us, key) if key is not None else None
-        if command is None:
+        command = make(parameters, self._time_us, key) if key is not None else problems.KEY
+        if type(command) is Refusal:
             bodies.refuse_wide_integers(parameters)
-            return self._replies.error(INVALID_ARGUMENT, packet.request_id)
-        result = self._engine.apply(command)
+            return self._refuse(packet, command)
+        result = self._engine.apply(command)  # type: ignore[arg-type]
         if type(result) is Refusal:
-            return self._replies.error(result, packet.request_id)
+            return self._refuse(packet, result)
         outcome = self._engine.outcome
         if outcome:
-            sequencer.accept(command, outcome, body)
+            sequencer.accept(command, outcome, body)  # type: ignore[arg-type]
+        self.counts.succeeded[packet.command] += 1
         # Rendered at once: the order is the live object, the next command may change it.
         text = self._views.success if result is None else self._views.order(result)  # type: ignore[arg-type]
         return self._replies.success(text, packet.request_id)
+
+    def _refuse(self, packet: Packet, refusal: Refusal) -> bytes:
+        """The reply body of a refusal, counted by command and code."""
+        refused = self.counts.refused
+        name = (packet.command, refusal.code)
+        refused[name] = refused.get(name, 0) + 1
+        return self._replies.error(refusal, packet.request_id)
 
     def _make_room(self, body_bytes: int) -> bool:
         """Begins another frame; False if the journal can not surely take the record even then."""
@@ -257,14 +307,14 @@ class Pipeline:
         """The reply body of a query, None for a command that nobody knows. Raises: MalformedBody."""
         query = self._requests.queries.get(packet.command)
         if query is None:
-            self.unknown_commands += 1
+            self.counts.unknown_commands += 1
             if self._unknown_log.allows(self._clock.monotonic_us() / 1_000_000):
                 _log.error("peer: %s: unknown command %d", receiver.peer, packet.command)
             return None
         return self._query(packet, bodies.decode(packet.body), query)
 
     def _query(
-        self, packet: Packet, parameters: list[object], query: Callable[[list[object]], str | None]
+        self, packet: Packet, parameters: list[object], query: Callable[[list[object]], str | Refusal]
     ) -> bytes:
         cacheable = packet.command == DEPTH and self._cache_timeout_us > 0
         if cacheable:
@@ -272,14 +322,15 @@ class Pipeline:
             if known is not None and self._time_us - known[0] <= self._cache_timeout_us:
                 return self._replies.success(known[1], packet.request_id)
         text = query(parameters)
-        if text is None:
+        if type(text) is Refusal:
             bodies.refuse_wide_integers(parameters)
-            return self._replies.error(INVALID_ARGUMENT, packet.request_id)
+            return self._refuse(packet, text)
+        self.counts.succeeded[packet.command] += 1
         if cacheable:
             if len(self._cache) >= CACHE_ENTRIES_MAX:
                 self._cache.clear()
-            self._cache[packet.body] = (self._time_us, text)
-        return self._replies.success(text, packet.request_id)
+            self._cache[packet.body] = (self._time_us, text)  # type: ignore[assignment]
+        return self._replies.success(text, packet.request_id)  # type: ignore[arg-type]
 
 
 def _key(ext: bytes) -> str | None:

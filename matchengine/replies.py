@@ -19,10 +19,11 @@ class ReplyFormat:
         comma, colon = (", ", ": ") if style == "viabtc" else (",", ":")
         self._head = f'{{"error"{colon}null{comma}"result"{colon}'
         self._middle = f'{comma}"id"{colon}'
-        self._error = (
-            f'{{"error"{colon}{{"code"{colon}%d{comma}"message"{colon}%s}}{comma}'
-            f'"result"{colon}null{comma}"id"{colon}%d}}'
-        )
+        self._error = f'{{"error"{colon}%s{comma}"result"{colon}null{comma}"id"{colon}%d}}'
+        self._names = f'"code"{colon}%d{comma}"message"{colon}%s'
+        # The C system has no data member, so its style has none.
+        self._data = "" if style == "viabtc" else ',"data":{"reason":%s,"parameter":%s,"rule":%s}'
+        self._errors: dict[Refusal, str] = {}
         self._debug = debug
 
     def success(self, result: str, request_id: int) -> bytes:
@@ -34,8 +35,17 @@ class ReplyFormat:
     def error(self, refusal: Refusal, request_id: int) -> bytes:
         """The body for a refusal."""
         signed = request_id if request_id < _SIGN_BIT else request_id - 2**64
-        text = self._error % (refusal.code, quote(refusal.message), signed)
+        error = self._errors.get(refusal) or self._print(refusal)
+        text = self._error % (error, signed)
         return (indented(text) if self._debug else text).encode()
+
+    def _print(self, refusal: Refusal) -> str:
+        """The error object; there are about fifty different ones."""
+        text = self._names % (refusal.code, quote(refusal.message))
+        if self._data:
+            text += self._data % (quote(refusal.reason), quote(refusal.parameter), quote(refusal.rule))
+        error = self._errors[refusal] = f"{{{text}}}"
+        return error
 
 
 def indented(text: str) -> str:

@@ -1,7 +1,7 @@
 """The thirteen commands: parameters to engine commands, and to results of queries.
 
 Two tables dispatch: `operations` makes the command that the sequencer will stamp and the engine
-apply; `queries` reads the state and gives the result text. Both answer None for parameters that
+apply; `queries` reads the state and gives the result text. Both answer a refusal for parameters that
 deserve error 1. Nothing in here changes state. Source: protocol.md 2.7, in its order of checks.
 """
 
@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
+from matchengine import problems
 from matchengine.core.commands import CancelOrder, Command, PutLimit, PutMarket, UpdateBalance
 from matchengine.core.engine import Engine
 from matchengine.core.ledger import AssetLedger
 from matchengine.core.market import Market
 from matchengine.core.order import ASK, BID
+from matchengine.core.refusals import Refusal
 from matchengine.core.views import Views
 from matchengine.params import INTEGER_MAX, INTEGER_MIN, refuse_wide_integers
 from vxutils.fixed import parse, power10, rescale
@@ -38,13 +40,13 @@ class Requests:
         self.engine = engine
         self.views = views
         self._rates: dict[tuple[str, int], int | None] = {}
-        self.operations: dict[int, Callable[[Params, int, str], Command | None]] = {
+        self.operations: dict[int, Callable[[Params, int, str], Command | Refusal]] = {
             102: self.balance_update,
             201: self.put_limit,
             202: self.put_market,
             204: self.cancel,
         }
-        self.queries: dict[int, Callable[[Params], str | None]] = {
+        self.queries: dict[int, Callable[[Params], str | Refusal]] = {
             101: self.balance_query,
             104: lambda params: self.views.asset_list(),
             105: self.asset_summary,
@@ -58,80 +60,94 @@ class Requests:
 
     # -- operations ----------------------------------------------------------------------------
 
-    def balance_update(self, params: Params, time_us: int, key: str) -> Command | None:
+    def balance_update(self, params: Params, time_us: int, key: str) -> Command | Refusal:
         """102 `[user_id, asset, business, business_id, change, detail]`"""
         if len(params) != 6:
-            return None
+            return problems.wrong_count("user_id, asset, business, business_id, change, detail")
         user, name, business, business_id, change_text, detail = params
         if type(user) is not int or not 0 <= user <= USER_MAX:
-            return None
+            return problems.USER_ID
         ledger = self.engine.assets.get(name) if type(name) is str else None
         if ledger is None:
-            return None
+            return problems.UNKNOWN_ASSET
         if type(business) is not str or len(business) > BUSINESS_CHARACTERS_MAX:
-            return None
+            return problems.BUSINESS
         if type(business_id) is not int or not INTEGER_MIN <= business_id <= INTEGER_MAX:
-            return None
-        if type(change_text) is not str or type(detail) is not dict:
-            return None
-        change = parse(change_text, ledger.prec_show)
+            return problems.BUSINESS_ID
+        change = parse(change_text, ledger.prec_show) if type(change_text) is str else None
         if change is None:
-            return None
+            return problems.CHANGE
+        if type(detail) is not dict:
+            return problems.DETAIL
         if detail:
             if len(msgspec.json.encode(detail)) > DETAIL_BYTES_MAX:
-                return None
+                return problems.DETAIL
             refuse_wide_integers(detail)
         change = rescale(change, ledger.prec_show, ledger.prec_save)
         return UpdateBalance(time_us, user, name, business, business_id, change, key)
 
-    def put_limit(self, params: Params, time_us: int, key: str) -> Command | None:
+    def put_limit(self, params: Params, time_us: int, key: str) -> Command | Refusal:
         """201 `[user_id, market, side, amount, price, taker_fee, maker_fee, source]`"""
         if len(params) != 8:
-            return None
+            return problems.wrong_count("user_id, market, side, amount, price, taker_fee, maker_fee, source")
         user, name, side, amount_text, price_text, taker_text, maker_text, source = params
+        if type(user) is not int or not 0 <= user <= USER_MAX:
+            return problems.USER_ID
         market = self.engine.markets.get(name) if type(name) is str else None
-        if market is None or type(user) is not int or not 0 <= user <= USER_MAX:
-            return None
+        if market is None:
+            return problems.UNKNOWN_MARKET
         if type(side) is not int or (side != ASK and side != BID):
-            return None
-        if type(amount_text) is not str or type(price_text) is not str:
-            return None
-        amount = parse(amount_text, market.stock_prec)
-        price = parse(price_text, market.money_prec)
-        if amount is None or amount <= 0 or price is None or price <= 0:
-            return None
+            return problems.SIDE
+        amount = parse(amount_text, market.stock_prec) if type(amount_text) is str else None
+        if amount is None or amount <= 0:
+            return problems.AMOUNT
+        price = parse(price_text, market.money_prec) if type(price_text) is str else None
+        if price is None or price <= 0:
+            return problems.PRICE
         fee_prec = market.fee_prec
         taker_fee = self._rate(taker_text, fee_prec)
+        if taker_fee is None:
+            return problems.TAKER_FEE
         maker_fee = taker_fee if maker_text == taker_text else self._rate(maker_text, fee_prec)
-        if taker_fee is None or maker_fee is None or not _good_source(source):
-            return None
+        if maker_fee is None:
+            return problems.MAKER_FEE
+        if not _good_source(source):
+            return problems.SOURCE
         return PutLimit(time_us, user, name, side, amount, price, taker_fee, maker_fee, source, key)
 
-    def put_market(self, params: Params, time_us: int, key: str) -> Command | None:
+    def put_market(self, params: Params, time_us: int, key: str) -> Command | Refusal:
         """202 `[user_id, market, side, amount, taker_fee, source]`"""
         if len(params) != 6:
-            return None
+            return problems.wrong_count("user_id, market, side, amount, taker_fee, source")
         user, name, side, amount_text, taker_text, source = params
-        market = self.engine.markets.get(name) if type(name) is str else None
-        if market is None or type(user) is not int or not 0 <= user <= USER_MAX:
-            return None
-        if type(side) is not int or (side != ASK and side != BID) or type(amount_text) is not str:
-            return None
-        amount = parse(amount_text, market.stock_prec)
+        if type(user) is not int or not 0 <= user <= USER_MAX:
+            return problems.USER_ID
+        market = self._market(name)
+        if market is None:
+            return problems.UNKNOWN_MARKET
+        if type(side) is not int or (side != ASK and side != BID):
+            return problems.SIDE
+        amount = parse(amount_text, market.stock_prec) if type(amount_text) is str else None
+        if amount is None or amount <= 0:
+            return problems.AMOUNT
         taker_fee = self._rate(taker_text, market.fee_prec)
-        if amount is None or amount <= 0 or taker_fee is None or not _good_source(source):
-            return None
+        if taker_fee is None:
+            return problems.TAKER_FEE
+        if not _good_source(source):
+            return problems.SOURCE
         return PutMarket(time_us, user, name, side, amount, taker_fee, source, key)
 
-    def cancel(self, params: Params, time_us: int, key: str) -> Command | None:
+    def cancel(self, params: Params, time_us: int, key: str) -> Command | Refusal:
         """204 `[user_id, market, order_id]`"""
         if len(params) != 3:
-            return None
+            return problems.wrong_count("user_id, market, order_id")
         user, name, order_id = params
         if type(user) is not int or not 0 <= user <= USER_MAX:
-            return None
-        if type(name) is not str or name not in self.engine.markets or not _good_order_id(order_id):
-            return None
+            return problems.USER_ID
+        if self._market(name) is None:
+            return problems.UNKNOWN_MARKET
+        if not _good_order_id(order_id):
+            return problems.ORDER_ID
         return CancelOrder(time_us, user, name, order_id, key)
 
     def _rate(self, text: object, scale: int) -> int | None:
@@ -152,72 +168,80 @@ class Requests:
 
     # -- queries -------------------------------------------------------------------------------
 
-    def balance_query(self, params: Params) -> str | None:
+    def balance_query(self, params: Params) -> str | Refusal:
         """101 `[user_id, asset...]`"""
-        if not params or type(params[0]) is not int or not 1 <= params[0] <= USER_MAX:
-            return None
+        if not params:
+            return problems.wrong_count("user_id, asset...")
+        if type(params[0]) is not int or not 1 <= params[0] <= USER_MAX:
+            return problems.QUERIED_USER_ID
         ledgers = self._ledgers(params[1:])
-        return None if ledgers is None else self.views.balances(params[0], ledgers)
+        return problems.UNKNOWN_ASSET if ledgers is None else self.views.balances(params[0], ledgers)
 
-    def asset_summary(self, params: Params) -> str | None:
+    def asset_summary(self, params: Params) -> str | Refusal:
         """105 `[asset...]`"""
         ledgers = self._ledgers(params)
-        return None if ledgers is None else self.views.asset_summary(ledgers)
+        return problems.UNKNOWN_ASSET if ledgers is None else self.views.asset_summary(ledgers)
 
-    def market_summary(self, params: Params) -> str | None:
+    def market_summary(self, params: Params) -> str | Refusal:
         """308 `[market...]`"""
         markets = []
         for name in params:
             market = self._market(name)
             if market is None:
-                return None
+                return problems.UNKNOWN_MARKET
             markets.append(market)
         return self.views.market_summary(markets or self.engine.markets.values())
 
-    def pending(self, params: Params) -> str | None:
+    def pending(self, params: Params) -> str | Refusal:
         """203 `[user_id, market, offset, limit]`"""
         if len(params) != 4:
-            return None
+            return problems.wrong_count("user_id, market, offset, limit")
         user, name, offset, limit = params
+        if type(user) is not int or not 0 <= user <= USER_MAX:
+            return problems.USER_ID
         market = self._market(name)
-        if market is None or type(user) is not int or not 0 <= user <= USER_MAX:
-            return None
-        if not _good_offset(offset) or not _good_limit(limit):
-            return None
-        return self.views.pending(market, user, offset, limit)
+        if market is None:
+            return problems.UNKNOWN_MARKET
+        wrong = _wrong_page(offset, limit)
+        return wrong if wrong is not None else self.views.pending(market, user, offset, limit)
 
-    def book(self, params: Params) -> str | None:
+    def book(self, params: Params) -> str | Refusal:
         """205 `[market, side, offset, limit]`"""
         if len(params) != 4:
-            return None
+            return problems.wrong_count("market, side, offset, limit")
         name, side, offset, limit = params
         market = self._market(name)
-        if market is None or type(side) is not int or (side != ASK and side != BID):
-            return None
-        if not _good_offset(offset) or not _good_limit(limit):
-            return None
-        return self.views.book(market, side, offset, limit)
+        if market is None:
+            return problems.UNKNOWN_MARKET
+        if type(side) is not int or (side != ASK and side != BID):
+            return problems.SIDE
+        wrong = _wrong_page(offset, limit)
+        return wrong if wrong is not None else self.views.book(market, side, offset, limit)
 
-    def depth(self, params: Params) -> str | None:
+    def depth(self, params: Params) -> str | Refusal:
         """206 `[market, limit, interval]`"""
         if len(params) != 3:
-            return None
+            return problems.wrong_count("market, limit, interval")
         name, limit, interval_text = params
         market = self._market(name)
-        if market is None or not _good_limit(limit) or type(interval_text) is not str:
-            return None
-        interval = parse(interval_text, market.money_prec)
+        if market is None:
+            return problems.UNKNOWN_MARKET
+        if not _good_limit(limit):
+            return problems.LIMIT
+        interval = parse(interval_text, market.money_prec) if type(interval_text) is str else None
         if interval is None or interval < 0:
-            return None
+            return problems.INTERVAL
         return self.views.depth(market, limit, interval)
 
-    def pending_detail(self, params: Params) -> str | None:
+    def pending_detail(self, params: Params) -> str | Refusal:
         """207 `[market, order_id]`"""
         if len(params) != 2:
-            return None
+            return problems.wrong_count("market, order_id")
         market = self._market(params[0])
-        if market is None or not _good_order_id(params[1]):
-            return None
+        if market is None:
+            return problems.UNKNOWN_MARKET
+        if not _good_order_id(params[1]):
+            return problems.ORDER_ID
         return self.views.order_detail(market, params[1])
 
     def _market(self, name: object) -> Market | None:
@@ -247,9 +271,11 @@ def _good_order_id(order_id: object) -> bool:
     return type(order_id) is int and 1 <= order_id <= INTEGER_MAX
 
 
-def _good_offset(offset: object) -> bool:
-    """Any signed 64-bit integer; a negative one shows nothing, as in the C system."""
-    return type(offset) is int and INTEGER_MIN <= offset <= INTEGER_MAX
+def _wrong_page(offset: object, limit: object) -> Refusal | None:
+    """Any signed 64-bit offset is fine; a negative one shows nothing, as in the C system."""
+    if type(offset) is not int or not INTEGER_MIN <= offset <= INTEGER_MAX:
+        return problems.OFFSET
+    return None if _good_limit(limit) else problems.LIMIT
 
 
 def _good_limit(limit: object) -> bool:

@@ -61,6 +61,12 @@ class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
     address: AddressText | None = "tcp@127.0.0.1:7317"
 
 
+class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where `GET /health` and `GET /metrics` are answered; None = nowhere."""
+
+    address: AddressText | None = "tcp@127.0.0.1:7318"
+
+
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How and where commands become durable.
 
@@ -109,8 +115,10 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the matchengine is told at start.
 
     `cache_timeout_s`: seconds a reply of order.depth may be repeated; 0 or less = no cache.
-    `slice_records`: journal records between two local slices. `repeat_age_s`, `key_age_s`, `keys_max`:
-    how long balance updates and idempotency keys are remembered, and how many keys.
+    `queue_age_max_ms`: a command that waited longer (while the process stood still) is refused with error 3
+    instead of being executed late; 0 = executed however late. `slice_records`: journal records between two
+    local slices. `repeat_age_s`, `key_age_s`, `keys_max`: how long balance updates and idempotency keys are
+    remembered, and how many keys.
     """
 
     process: ProcessSettings = ProcessSettings(title="matchengine")
@@ -121,6 +129,8 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     wire_style: WireStyle = "plain"
     debug: bool = False
     cache_timeout_s: CacheSeconds = 0.0
+    queue_age_max_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 500
+    monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
     slice_records: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
     repeat_age_s: Seconds = 90 * 86_400
@@ -167,6 +177,10 @@ def _load_toml(text: str, embedded: bool) -> LoadedSettings:
     settings, problems = _decode_and_check(table, {})
     if settings is not None and not problems and not is_local(settings.cli.address):
         problems.append(f"cli.address: {settings.cli.address} {CONSOLE_IS_OPEN}; use a loopback address")
+    if settings is not None and not problems and not is_local(settings.monitor.address):
+        problems.append(
+            f"monitor.address: {settings.monitor.address} is not on this machine"
+        )
     if not embedded:
         problems += [stores.refusal(store) for store in named]
     if settings is None or problems:
@@ -206,6 +220,7 @@ def _decode_and_check(
     problems = server_problems("svr", settings.svr)
     console = names.get("cli.address", "cli.address")
     problems += address_problems(console, settings.cli.address, ("tcp", "stream"))
+    problems += address_problems("monitor.address", settings.monitor.address, ("tcp", "stream"))
     problems += remote_problems(names.get("alert.address", "alert.address"), settings.alert.address)
     if ":" in settings.log.path:
         problems += remote_problems("log.path", settings.log.path)

@@ -39,6 +39,7 @@ C_DEFAULTS: dict[str, object] = {
     "svr.heartbeat": "heartbeats_only",
     "svr.buf_limit": BUF_LIMIT_MAX,  # the C system: no limit
     "repeat_age_s": 86_400,
+    "monitor.address": None,  # the C system has none, so its port may be anybody's
 }
 
 # The sections that name servers; the C system requires all of them.
@@ -120,7 +121,7 @@ def translate(config: Table) -> Translated:
     table |= _given({"debug": c.debug, "cache_timeout_s": c.cache_timeout})
     for path, value in C_DEFAULTS.items():
         section, _, name = path.rpartition(".")
-        (table[section] if section else table).setdefault(name, value)
+        (table.setdefault(section, {}) if section else table).setdefault(name, value)
     return Translated(table, warnings)
 
 

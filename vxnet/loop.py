@@ -41,7 +41,7 @@ class EventLoop(uvloop.Loop):
         self._readers: dict[int, _Callback] = {}
         self._writers: dict[int, _Callback] = {}
         self._epoll = select.epoll()
-        super().add_reader(self._epoll.fileno(), self._serve_ready_sockets)
+        super().add_reader(self._epoll.fileno(), self.serve_ready_sockets)
         self.set_exception_handler(self._stop_on_fault)
 
     def run_forever(self) -> None:
@@ -102,13 +102,18 @@ class EventLoop(uvloop.Loop):
             select.EPOLLOUT if fd in self._writers else 0
         )
 
-    def _serve_ready_sockets(self) -> None:
+    def serve_ready_sockets(self) -> int:
+        """One pass now: the callbacks of at most PASS_SOCKETS_MAX ready sockets; how many were ready.
+
+        For an owner inside a callback who must know what has arrived before he goes on.
+        """
         # A callback may remove any descriptor, and a new socket may get its number within the pass. The worst
         # that comes of it is a call for a socket that is not ready, which a non-blocking socket answers with
         # "not now".
         readers = self._readers
         writers = self._writers
-        for fd, events in self._epoll.poll(0, PASS_SOCKETS_MAX):
+        ready = self._epoll.poll(0, PASS_SOCKETS_MAX)
+        for fd, events in ready:
             if events & _READ_EVENTS:
                 callback = readers.get(fd)
                 if callback is not None:
@@ -117,6 +122,7 @@ class EventLoop(uvloop.Loop):
                 callback = writers.get(fd)
                 if callback is not None:
                     callback()
+        return len(ready)
 
     def _stop_on_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         fault = context.get("exception")

@@ -31,12 +31,12 @@ from matchengine.core.matching import execute
 from matchengine.core.order import ASK, LIMIT, MARKET, Order
 from matchengine.core.refusals import (
     AMOUNT_TOO_SMALL,
-    INVALID_ARGUMENT,
+    KEY_REUSED,
+    KEYS_FULL,
     NO_ENOUGH_TRADER,
     ORDER_BALANCE_NOT_ENOUGH,
     ORDER_NOT_FOUND,
     REPEAT_UPDATE,
-    SERVICE_UNAVAILABLE,
     UPDATE_BALANCE_NOT_ENOUGH,
     USER_NOT_MATCH,
     Refusal,
@@ -105,18 +105,19 @@ class Engine:
         keys = self.keys
         age_us = command.time_us - self.age_offset_us
         key_age_us = self.rules.key_age_s * 1_000_000
-        for _ in range(FORGET_MAX):
-            if not keys or age_us - next(iter(keys.values())).time_us <= key_age_us:
-                break
-            keys.popitem(last=False)
         name = (command.user, command.key)  # type: ignore[union-attr]
         known = keys.get(name)
         if known is not None and age_us - known.time_us <= key_age_us:
-            return known.order if known.fingerprint == fingerprint(command) else INVALID_ARGUMENT
-        if len(keys) >= self.rules.keys_max:
-            return SERVICE_UNAVAILABLE
+            return known.order if known.fingerprint == fingerprint(command) else KEY_REUSED
+        if len(keys) >= self.rules.keys_max and age_us - next(iter(keys.values())).time_us <= key_age_us:
+            return KEYS_FULL
         result = self._appliers[type(command)](command)
         if type(result) is not Refusal:
+            # Not before: a refusal is not journaled, so a replay could not forget what it made us forget.
+            for _ in range(FORGET_MAX):
+                if not keys or age_us - next(iter(keys.values())).time_us <= key_age_us:
+                    break
+                keys.popitem(last=False)
             order = result.detached_copy() if type(result) is Order else None
             keys[name] = Remembered(age_us, fingerprint(command), order)
             keys.move_to_end(name)
@@ -244,11 +245,16 @@ class Engine:
     def _change_rules(self, command: ChangeRules) -> Result:
         rules = msgspec.convert(command.rules, Rules)
         assets, markets = rule_change.rebuild(self.assets, self.markets, rules)
-        for remembered in self.keys.values():
+        for name, remembered in list(self.keys.items()):
             order = remembered.order
-            if order is not None and order.market in self.markets and order.market in markets:
+            if order is None:
+                continue
+            if order.market in markets:
                 before, after = self.markets[order.market], markets[order.market]
                 remembered.order, _ = rule_change.convert_order(order, before, after)
+            else:
+                # Should a market of this name come again, its numbers will mean something else.
+                del self.keys[name]
         self.rules, self.assets, self.markets = rules, assets, markets
         self.outcome.append(len(markets))
         return None

@@ -13,9 +13,9 @@ from vxutils.protocol.codes import (
     CANCEL_USER_NOT_MATCH as USER_NOT_MATCH,
 )
 from vxutils.protocol.codes import (
-    INVALID_ARGUMENT,
+    KEY_REUSED,
+    KEYS_FULL,
     ORDER_BALANCE_NOT_ENOUGH,
-    SERVICE_UNAVAILABLE,
     UPDATE_BALANCE_NOT_ENOUGH,
 )
 from vxutils.protocol.codes import (
@@ -33,12 +33,12 @@ from vxutils.protocol.codes import (
 
 __all__ = [
     "AMOUNT_TOO_SMALL",
-    "INVALID_ARGUMENT",
+    "KEYS_FULL",
+    "KEY_REUSED",
     "NO_ENOUGH_TRADER",
     "ORDER_BALANCE_NOT_ENOUGH",
     "ORDER_NOT_FOUND",
     "REPEAT_UPDATE",
-    "SERVICE_UNAVAILABLE",
     "UPDATE_BALANCE_NOT_ENOUGH",
     "USER_NOT_MATCH",
     "Refusal",

@@ -14,6 +14,7 @@ DEPOSIT = [1, "BTC", "deposit", 1, "10", {}]
 MONEY = [1, "USD", "deposit", 1, "100000", {}]
 LIMIT = [1, "BTCUSD", 1, "1", "100.5", "0.001", "0.002", "web"]
 BUY = [1, "BTCUSD", 2, "50", "0.001", "web"]
+BUY_TOO_SMALL = [1, "BTCUSD", 2, "0.0001", "1", "0", "0", "s"]
 HOUR_US = 3600 * 1_000_000
 
 
@@ -166,3 +167,36 @@ def test_a_keyed_update_is_a_business_update_too(tmp_path: Path) -> None:
         assert worker.refused(102, DEPOSIT) == 10
         assert worker.refused(102, DEPOSIT, b"other") == 10
         assert worker.done(101, [1, "BTC"])["BTC"]["available"] == "10"
+
+
+def test_refusals_and_repeats_forget_nothing(tmp_path: Path) -> None:
+    """They are not journaled, so a replay could not know: the state at a stop must be that of the journal."""
+    clock = ManualClock(1_700_000_000_000_000, 0)
+    data, settings = tmp_path / "data", hand_settings(key_age_s=3600, keys_max=4)
+    with HandWorker(data, settings, clock) as worker:
+        fund(worker)
+        for number in range(3):
+            worker.done(201, LIMIT, b"key%d" % number)
+        clock.advance(HOUR_US // 2)
+        worker.done(201, LIMIT, b"late")
+        clock.advance(HOUR_US // 2 + 1)
+        before = worker.state_hash
+        assert worker.refused(201, [1, "BTCUSD", 2, "1000", "1000", "0", "0", "s"], b"poor") == 10
+        assert worker.done(201, LIMIT, b"late")["id"] == 4
+        assert worker.refused(201, BUY_TOO_SMALL, b"late") == 1
+        assert worker.state_hash == before
+        worker.done(201, LIMIT, b"new")
+        assert sorted(key for _, key in worker.engine.keys) == ["late", "new"]
+    assert audit(data).newest_slice_agrees
+
+
+def test_the_state_at_a_stop_is_that_of_the_journal(tmp_path: Path) -> None:
+    """The same, with the refusal as the last thing that the engine did."""
+    clock = ManualClock(1_700_000_000_000_000, 0)
+    data, settings = tmp_path / "data", hand_settings(key_age_s=3600)
+    with HandWorker(data, settings, clock) as worker:
+        fund(worker)
+        worker.done(201, LIMIT, b"key")
+        clock.advance(2 * HOUR_US)
+        worker.refused(201, [1, "BTCUSD", 2, "1000", "1000", "0", "0", "s"], b"poor")
+    assert audit(data).newest_slice_agrees

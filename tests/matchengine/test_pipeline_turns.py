@@ -55,7 +55,8 @@ def test_no_reply_of_a_failed_turn_leaves(tmp_path: Path, operation: str) -> Non
         assert worker.receiver.sent == []
         worker.crash()
     with HandWorker(tmp_path / "data") as worker:
-        assert worker.ask(102, UPDATE)["error"] in (None, {"code": 10, "message": "repeat update"})
+        reply = worker.ask(102, UPDATE)
+        assert reply["error"] is None or reply["error"]["code"] == 10, "either is true"
     audit(tmp_path / "data")
 
 

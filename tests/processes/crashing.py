@@ -64,7 +64,9 @@ def check_updates_are_repeats(engine: EngineProcess, acknowledged: list[tuple[Re
         request for request, reply in acknowledged if request.command == UPDATE and reply["error"] is None
     ]
     for request, reply in zip(updates, ask_all(engine.address(), updates), strict=True):
-        assert reply["error"] == {"code": 10, "message": "repeat update"}, (request, reply)
+        error = reply["error"]
+        assert error is not None, request
+        assert (error["code"], error["message"]) == (10, "repeat update"), (request, reply)
     return len(updates)
 
 

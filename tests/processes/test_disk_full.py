@@ -23,7 +23,6 @@ from vxutils.rpc.blocking import BlockingClient
 
 DISK_BYTES = 24 << 20
 RESERVE_BYTES = 8 << 20
-UNAVAILABLE = {"code": 3, "message": "service unavailable"}
 
 
 @pytest.fixture
@@ -61,6 +60,11 @@ def put(client: BlockingClient) -> dict[str, Any]:
     return client.call(201, [7, "BTCBCH", 1, "0.001", "8", "0", "0", f"s{time.monotonic_ns()}"])
 
 
+def is_unavailable(reply: dict[str, Any]) -> bool:
+    error = reply["error"]
+    return error is not None and (error["code"], error["message"]) == (3, "service unavailable")
+
+
 def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path) -> None:
     config = toml_config(journal={"disk_reserve_bytes": RESERVE_BYTES, "segment_size_bytes": 256 << 10})
     acknowledged: list[int] = []
@@ -72,14 +76,14 @@ def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path) -> None:
         )
         while len(acknowledged) < 800:
             reply = put(client)
-            if reply["error"] == UNAVAILABLE:
+            if is_unavailable(reply):
                 time.sleep(0.05)  # the engine looks for prepared segments once a second
             else:
                 acknowledged.append(reply["result"]["id"])
         ballast = fill(small_disk, RESERVE_BYTES - (1 << 20))
-        wait_until(lambda: put(client)["error"] == UNAVAILABLE, "new orders to be refused")
-        assert client.call(102, [7, "BTC", "deposit", 2, "1", {}])["error"] == UNAVAILABLE
-        assert client.call(202, [7, "BTCBCH", 1, "1", "0", "m"])["error"] == UNAVAILABLE
+        wait_until(lambda: is_unavailable(put(client)), "new orders to be refused")
+        assert is_unavailable(client.call(102, [7, "BTC", "deposit", 2, "1", {}]))
+        assert is_unavailable(client.call(202, [7, "BTCBCH", 1, "1", "0", "m"]))
         assert "new orders are refused: " in engine.stderr
         assert "the reserve is" in engine.ask_console("status")
 
@@ -88,7 +92,7 @@ def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path) -> None:
         for order_id in acknowledged[:400]:
             assert client.call(204, [7, "BTCBCH", order_id])["error"] is None, "cancels work in the reserve"
         assert client.call(203, [7, "BTCBCH", 0, 1])["result"]["total"] >= 400
-        assert put(client)["error"] == UNAVAILABLE
+        assert is_unavailable(put(client))
 
         engine.kill_worker()
         assert engine.wait() == ExitCode.JOURNAL_IO, "no room for an epoch: a person is needed"
@@ -102,7 +106,7 @@ def test_a_disk_that_fills_up(small_disk: Path, tmp_path: Path) -> None:
         assert client.call(207, ["BTCBCH", acknowledged[399]])["result"] is None
         assert client.call(207, ["BTCBCH", acknowledged[400]])["result"]["id"] == acknowledged[400]
         ballast = fill(small_disk, RESERVE_BYTES - (1 << 20))
-        wait_until(lambda: put(client)["error"] == UNAVAILABLE, "new orders to be refused again")
+        wait_until(lambda: is_unavailable(put(client)), "new orders to be refused again")
         ballast.unlink()
         wait_until(lambda: put(client)["error"] is None, "new orders to be taken again")
         assert "new orders are taken again" in engine.stderr

@@ -26,7 +26,7 @@ from vxutils.rpc.packet import KIND_REQUEST, encode_packet
 def test_fail_stop(tmp_path: Path, operation: str, error: int, words: str) -> None:
     client = CrashClient(8)
     with FaultyEngine(tmp_path, crash_config()) as engine:
-        client.run(engine.address(), 0.4, lambda: engine.break_disk(operation, error))
+        client.run(engine.address(), 0.4, lambda: engine.break_disk(operation, error), goes_on=True)
         assert engine.wait() == ExitCode.JOURNAL_IO, engine.output
         assert words in engine.stderr
         assert ".journal" in engine.stderr
@@ -57,7 +57,7 @@ def test_a_failed_sync_is_answered_to_nobody(tmp_path: Path) -> None:
         engine.start()
         with engine.client() as client:
             repeat = client.call(102, [7, "BTC", "deposit", 2, "1", {}])
-            assert repeat["error"] in (None, {"code": 10, "message": "repeat update"}), "either is true"
+            assert repeat["error"] is None or repeat["error"]["code"] == 10, "either is true"
             assert client.call(101, [7, "BTC"])["result"]["BTC"]["available"] == "2"
         assert engine.terminate() == 0
         assert len(JournalTruth(engine.data_dir).results) == 2

@@ -16,6 +16,7 @@ RECORDED_CONFIG = Path(__file__).parents[1] / "conformance" / "vectors" / "confi
 
 TCP_AND_UDP = ("tcp@127.0.0.1:0", "udp@127.0.0.1:0")
 CONSOLE = "tcp@127.0.0.1:0"
+MONITOR = "tcp@127.0.0.1:0"
 
 Settings = Mapping[str, Any]
 
@@ -71,6 +72,7 @@ def toml_config(
     sections: list[tuple[str, Settings]] = [
         ("svr", {"bind": list(bind), **(server or {})}),
         ("cli", {"address": CONSOLE}),
+        ("monitor", {"address": MONITOR}),
         ("journal", {"segment_size_bytes": 1 << 20, "disk_reserve_bytes": 0, **(journal or {})}),
     ]
     lines = _settings(changed)

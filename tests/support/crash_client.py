@@ -58,8 +58,11 @@ class CrashClient:
         self._number = 0
         self._resting: dict[int, deque[int]] = {user: deque(maxlen=RESTING_MAX) for user in self.users}
 
-    def run(self, address: Address, for_s: float, then: Callable[[], object]) -> None:
-        """Sends without pause for `for_s` seconds, calls `then`, and reads until every connection ends."""
+    def run(self, address: Address, for_s: float, then: Callable[[], object], goes_on: bool = False) -> None:
+        """Sends without pause for `for_s` seconds, calls `then`, and reads until every connection ends.
+
+        With `goes_on` it also sends until then: for what strikes only when there is work.
+        """
         lines = [_Line(address, user) for user in self.users]
         until = time.monotonic() + for_s
         try:
@@ -69,19 +72,24 @@ class CrashClient:
                 for line in self._readable(lines):
                     assert line.is_open, f"the connection of user {line.user} was closed"
                     self._take(line)
-                    room = self._window - len(line.waiting)
-                    if room > 0:
-                        line.send([self._next(line.user) for _ in range(room)])
+                    self._fill(line)
             then()
             deadline = time.monotonic() + END_TIMEOUT_S
             while open_lines := [line for line in lines if line.is_open]:
                 assert time.monotonic() < deadline, "a connection outlives its worker"
                 for line in self._readable(open_lines):
                     self._take(line)
+                for line in open_lines if goes_on else ():
+                    self._fill(line)
         finally:
             for line in lines:
                 self.in_flight += line.waiting
                 line.close()
+
+    def _fill(self, line: _Line) -> None:
+        room = self._window - len(line.waiting)
+        if room > 0 and line.is_open:
+            line.send([self._next(line.user) for _ in range(room)])
 
     def _readable(self, lines: list[_Line]) -> list[_Line]:
         ready, _, _ = select.select(lines, [], [], 0.05)

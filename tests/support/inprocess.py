@@ -63,9 +63,9 @@ class InProcessEngine:
         make = self.requests.operations.get(command)
         if make is None:
             text = self.requests.queries[command](params)
-            return _error(1, "invalid argument") if text is None else _success(text)
+            return _error(1, "invalid argument") if isinstance(text, Refusal) else _success(text)
         made = make(params, now_us, key)
-        if made is None:
+        if isinstance(made, Refusal):
             return _error(1, "invalid argument")
         result = self.engine.apply(made)
         if type(result) is Refusal:

@@ -74,7 +74,7 @@ class JournalTruth:
     def answer(self, request: Request) -> Any:
         """What the state at the end of the journal answers to a query."""
         text = self._requests.queries[request.command](request.params)
-        assert text is not None, request
+        assert isinstance(text, str), request
         return msgspec.json.decode(text)
 
     def check(self, client: CrashClient) -> None:

@@ -47,7 +47,7 @@ def test_one_shot_fires_once(loop: asyncio.AbstractEventLoop) -> None:
     started_at = loop.time()
     timer.start()
     assert timer.active
-    assert 0 < timer.remaining <= 0.02
+    assert 0 < timer.remaining <= 0.02 + 1e-6  # the loop clock is a float
     loop.run_forever()
     assert firings.at[0] - started_at >= 0.018
     assert (timer.active, timer.remaining) == (False, 0.0)
