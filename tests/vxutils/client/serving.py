@@ -63,9 +63,11 @@ class ScriptedServer:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the one who accepts
+        self._thread.join(DEADLINE_S)
         self._listener.close()
         self.close_connections()
-        self._thread.join(DEADLINE_S)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -150,7 +152,7 @@ def scripted(*steps: Step) -> Iterator[ScriptedServer]:
 
 
 class Caller:
-    """Either client; calls are made one after another. `run` reaches the async one itself."""
+    """Either client; calls are made one after another."""
 
     def __init__(self, kind: str, url: str, **options: Any) -> None:
         self._loop = new_event_loop()
@@ -163,10 +165,14 @@ class Caller:
         outcome = self._client.call(method, *parameters, idempotency_key=key)
         return self._loop.run_until_complete(outcome) if asyncio.iscoroutine(outcome) else outcome
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
+        """`close` of the client."""
         closing = self._client.close()
         if asyncio.iscoroutine(closing):
             self._loop.run_until_complete(closing)
+
+    def close(self) -> None:
+        self.disconnect()
         self._loop.close()
 
     def __enter__(self) -> Caller:

@@ -45,17 +45,19 @@ def test_deposit_trade_and_errors(engine: EngineProcess, kind: str) -> None:
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_a_keyed_order_survives_a_kill(tmp_path: Path, kind: str) -> None:
     address = f"stream@{tmp_path}/e.sock"
-    with EngineProcess(tmp_path, toml_config(bind=[address]), watchdog=True) as engine:
-        with Caller(kind, address, retries=100) as caller:
-            caller.call("balance.update", 1, "BTC", "deposit", 1, "5", {}, key="deposit")
-            ids = set()
-            for number in range(6):
-                if number in (2, 4):
-                    engine.kill_worker()
-                order = ("order.put_limit", 1, "BTCCNY", 1, "0.1", "9000", "0", "0", "")
-                ids.add(caller.call(*order, key=f"order-{number}")["id"])
-            assert len(ids) == 6
-            assert caller.call("order.pending", 1, "BTCCNY", 0, 10)["total"] == 6
+    order = ("order.put_limit", 1, "BTCCNY", 1, "0.1", "9000", "0", "0", "")
+    with (
+        EngineProcess(tmp_path, toml_config(bind=[address]), watchdog=True) as engine,
+        Caller(kind, address, retries=100) as caller,
+    ):
+        caller.call("balance.update", 1, "BTC", "deposit", 1, "5", {}, key="deposit")
+        ids = set()
+        for number in range(6):
+            if number in (2, 4):
+                engine.kill_worker()
+            ids.add(caller.call(*order, key=f"order-{number}")["id"])
+        assert len(ids) == 6
+        assert caller.call("order.pending", 1, "BTCCNY", 0, 10)["total"] == 6
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

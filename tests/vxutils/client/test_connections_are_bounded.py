@@ -72,14 +72,11 @@ def test_a_cancelled_call_leaves_no_connection_for_the_next() -> None:
 
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_closed_is_closed_and_may_be_used_again(kind: str) -> None:
-    with scripted(result(1), result(2)) as server:
-        caller = Caller(kind, server.url)
+    with scripted(result(1), result(2)) as server, Caller(kind, server.url) as caller:
         assert caller.call("market.list") == 1
-        caller._client.close() if kind == "blocking" else caller._loop.run_until_complete(  # type: ignore[func-returns-value]
-            caller._client.close()  # type: ignore[arg-type]
-        )
+        caller.disconnect()
+        caller.disconnect()
         assert caller.call("market.list") == 2
-        caller.close()
         assert server.connections == 2
 
 

@@ -72,9 +72,12 @@ def test_errors_of_the_exchange(kind: str, step: Step, code: int, outcome: Outco
 
 def test_what_the_error_says_more() -> None:
     data = {"reason": "price_too_precise", "parameter": "PRICE", "outcome": "refused"}
-    with scripted(error(1, data)) as server, Caller("blocking", server.url) as caller:
-        with pytest.raises(ExchangeError) as raised:
-            caller.call("order.put_limit", 1)
+    with (
+        scripted(error(1, data)) as server,
+        Caller("blocking", server.url) as caller,
+        pytest.raises(ExchangeError) as raised,
+    ):
+        caller.call("order.put_limit", 1)
     assert raised.value.data == data
 
 
@@ -124,7 +127,9 @@ def test_nobody_there(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_an_answer_is_bounded(kind: str) -> None:
-    with scripted(result("x" * 5000)) as server:
-        with Caller(kind, server.url, reply_bytes_max=1000) as caller:
-            with pytest.raises(NoAnswer, match="longer than 1000 bytes"):
-                caller.call("market.list")
+    with (
+        scripted(result("x" * 5000)) as server,
+        Caller(kind, server.url, reply_bytes_max=1000) as caller,
+        pytest.raises(NoAnswer, match="longer than 1000 bytes"),
+    ):
+        caller.call("market.list")

@@ -1,0 +1,205 @@
+"""Settings of accesshttp: one frozen Struct, loaded once at start by every process of the gateway.
+
+The fields carry the names of the TOML file, their bounds and their units; a C `config.json` gives the same
+Struct through `settings_c`. Nothing here opens a socket, a directory or a token file.
+
+Source: protocol.md 8, 10.3, 10.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from gateways.accesshttp import settings_c
+from gateways.common.errors import WireStyle
+from gateways.common.settings import (
+    OPEN_BIND_FLAG,
+    BackendSettings,
+    ListenerSettings,
+    backend_problems,
+    is_loopback,
+    listener_problems,
+    monitor_problems,
+)
+from vxnet.address import parse_address
+from vxnet.errors import AddressError
+from vxutils.log import LogSettings
+from vxutils.protocol.commands import Service
+from vxutils.settings import (
+    AlertSettings,
+    ProcessSettings,
+    SettingsError,
+    decode,
+    is_c_config,
+    parse_c_json,
+    parse_toml,
+    read_text,
+)
+from vxutils.settings.addresses import remote_problems
+from vxutils.settings.sections import AddressText, SocketBufferBytes
+
+WORKERS_MAX = 64
+LISTENERS_MAX = 16
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one worker's HTTP connections; whoever breaks one is answered if possible, and closed.
+
+    Sizes in bytes, times in seconds. `head_timeout_s` runs from the first byte of a request to the end of its
+    head, `body_timeout_s` from there to the end of its body. `keep_alive_s`: how long a connection may be
+    idle; 0 = for ever. `pipeline_max`: requests of one connection without an answer; more wait unread.
+    `unsent_size_bytes_max`: answers a client does not read.
+    """
+
+    head_size_bytes_max: Annotated[int, Meta(ge=256, le=1 << 20)] = 80 * 1024
+    body_size_bytes_max: Annotated[int, Meta(ge=256, le=64 << 20)] = 128 * 1024
+    head_timeout_s: Annotated[float, Meta(ge=0.1, le=3_600)] = 10.0
+    body_timeout_s: Annotated[float, Meta(ge=0.1, le=3_600)] = 30.0
+    keep_alive_s: Annotated[float, Meta(ge=0, le=10 * 365 * 86_400)] = 75.0
+    pipeline_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    unsent_size_bytes_max: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 8 << 20
+    read_mem: SocketBufferBytes = 0
+    write_mem: SocketBufferBytes = 0
+
+
+class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the listener answers `GET /health` and `GET /metrics` for all processes; None = nowhere."""
+
+    address: AddressText | None = "tcp@127.0.0.1:8081"
+
+
+class AccesshttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the gateway is told at start.
+
+    `timeout_s`: how long a backend may take for one reply. `worker_num`: processes that serve connections.
+    """
+
+    process: ProcessSettings = ProcessSettings(title="accesshttp")
+    log: LogSettings = LogSettings()
+    alert: AlertSettings = AlertSettings()
+    wire_style: WireStyle = "plain"
+    timeout_s: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
+    worker_num: Annotated[int, Meta(ge=1, le=WORKERS_MAX)] = 1
+    http: HttpSettings = HttpSettings()
+    listener: Annotated[tuple[ListenerSettings, ...], Meta(min_length=1, max_length=LISTENERS_MAX)] = (
+        ListenerSettings(bind=("tcp@127.0.0.1:8080",)),
+    )
+    monitor: MonitorSettings = MonitorSettings()
+    matchengine: BackendSettings = BackendSettings(address=("tcp@127.0.0.1:7316",))
+    marketprice: BackendSettings = BackendSettings(
+        address=("tcp@127.0.0.1:7416",), request_size_bytes_max=1_000_000
+    )
+    readhistory: BackendSettings = BackendSettings(
+        address=("tcp@127.0.0.1:7424",), request_size_bytes_max=1_000_000
+    )
+
+    @property
+    def backends(self) -> dict[Service, BackendSettings]:
+        """The backends by the service they are."""
+        return {
+            Service.MATCHENGINE: self.matchengine,
+            Service.MARKETPRICE: self.marketprice,
+            Service.READHISTORY: self.readhistory,
+        }
+
+
+class LoadedSettings(msgspec.Struct, frozen=True):
+    """Usable settings, and in words what the operator should know about the file (to be logged)."""
+
+    settings: AccesshttpSettings
+    warnings: list[str]
+
+
+def load_settings(path: str | Path, allow_open_bind: bool = False) -> LoadedSettings:
+    """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
+
+    `allow_open_bind`: the operator said so, so an address that other machines reach may go without token and
+    networks.
+
+    Raises: SettingsError with all problems of the file in words.
+    """
+    text = read_text(Path(path))
+    warnings: list[str] = []
+    if is_c_config(text):
+        config, warnings = parse_c_json(text)
+        translated = settings_c.translate(config)
+        warnings += translated.warnings
+        table, names = translated.table, settings_c.C_NAMES
+    else:
+        table, names = parse_toml(text), {}
+    decoded = decode(AccesshttpSettings, table, names=names)
+    if decoded.value is None:
+        raise SettingsError([str(problem) for problem in decoded.problems])
+    settings = decoded.value
+    if problems := _problems(settings, names, allow_open_bind):
+        raise SettingsError(problems)
+    if allow_open_bind:
+        warnings += [
+            f"{text} can be reached from other machines by anybody ({OPEN_BIND_FLAG})"
+            for text in _open_addresses(settings)
+        ]
+    return LoadedSettings(settings, warnings)
+
+
+def _problems(settings: AccesshttpSettings, names: Mapping[str, str], allow_open_bind: bool) -> list[str]:
+    problems: list[str] = []
+    if names:
+        problems += _c_listener_problems(settings.listener[0], allow_open_bind)
+    else:
+        seen: set[str] = set()
+        for index, listener in enumerate(settings.listener):
+            problems += listener_problems(f"listener[{index}]", listener, allow_open_bind)
+            problems += [
+                f"listener[{index}].bind: {text} is given twice"
+                for text in listener.bind
+                if text in seen and not text.endswith(":0")
+            ]
+            seen.update(listener.bind)
+    if settings.monitor.address is not None:
+        path = names.get("monitor.address", "monitor.address")
+        problems += monitor_problems(path, [settings.monitor.address], allow_open_bind)
+    for service, backend in settings.backends.items():
+        path = f"{service.value}.address"
+        problems += backend_problems(names.get(path, path), backend.address)
+    problems += remote_problems(names.get("alert.address", "alert.address"), settings.alert.address)
+    if ":" in settings.log.path:
+        problems += remote_problems("log.path", settings.log.path)
+    return problems
+
+
+def _c_listener_problems(listener: ListenerSettings, allow_open_bind: bool) -> list[str]:
+    """A `config.json` can not say who may come in, so only the flag opens its addresses."""
+    problems = listener_problems("svr", listener, allow_open_bind=True)
+    if problems or allow_open_bind:
+        return problems
+    return [
+        f"svr.bind: {text} can be reached from other machines by anybody, and a config.json can not say who "
+        f"may; give {OPEN_BIND_FLAG} if a firewall does, or write a TOML file with tokens or networks"
+        for text in listener.bind
+        if not is_loopback(parse_address(text))
+    ]
+
+
+def _open_addresses(settings: AccesshttpSettings) -> list[str]:
+    texts = [
+        text
+        for listener in settings.listener
+        if not (listener.token or listener.allow_cidrs)
+        for text in listener.bind
+    ]
+    if settings.monitor.address is not None:
+        texts.append(settings.monitor.address)
+    return [text for text in texts if not _is_local(text)]
+
+
+def _is_local(text: str) -> bool:
+    try:
+        return is_loopback(parse_address(text))
+    except AddressError:
+        return True
