@@ -353,7 +353,7 @@ class _Worker:
                     self.position,
                 )
                 slices.remove_older(self.disk, self.where.data / recovery.SLICES_DIRECTORY, SLICES_KEPT)
-            except slices.SliceIOError as error:
+            except slices.SliceError as error:
                 # The journal has everything; the next start only takes longer.
                 _log.critical("no slice at this stop: %s", error)
         self.journal.close(clean=True)

@@ -92,7 +92,9 @@ class SpaceGate:
         self.free_bytes = 0
 
     def is_open(self) -> bool:
-        """False while new orders and balance updates are to be refused."""
+        """False while new orders and balance updates are to be refused. Asked once per turn."""
+        if self._journal.prepared < SEGMENTS_AHEAD and not self._preparer.failures:
+            self._replenish()
         return not self._reason and self._journal.room > 2 * self._journal.frame_bytes_max
 
     @property
@@ -103,11 +105,8 @@ class SpaceGate:
     def check(self) -> None:
         """Looks at the disk, has segments prepared, opens or closes. An alarm at each change."""
         self.free_bytes = self._disk.free_bytes(self._directory)
-        prepared = self._journal.take_prepared()
-        if prepared < SEGMENTS_AHEAD:
-            self._preparer.start()
-        else:
-            self._preparer.poll()
+        self._replenish()
+        prepared = self._journal.prepared
         reason = ""
         if self.free_bytes < self._reserve_bytes:
             reason = f"{self.free_bytes} bytes free, the reserve is {self._reserve_bytes}"
@@ -121,3 +120,10 @@ class SpaceGate:
         self._reason = reason
         if not reason:
             self._preparer.failures = 0
+
+    def _replenish(self) -> None:
+        """Takes what the helper has prepared; has it prepare more if that is too little."""
+        if self._preparer.poll():
+            return
+        if self._journal.take_prepared() < SEGMENTS_AHEAD:
+            self._preparer.start()

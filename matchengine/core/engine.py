@@ -25,6 +25,7 @@ from matchengine.core.commands import (
     ShiftAge,
     UpdateBalance,
 )
+from matchengine.core.events import FINISH, PUT, BalanceChanged, Event, OrderDone, OrderEvent
 from matchengine.core.ledger import AssetLedger
 from matchengine.core.market import Market
 from matchengine.core.matching import execute
@@ -66,6 +67,9 @@ class Engine:
 
     `outcome` holds the integers that pin what the last `apply` did (ids, fills, amounts). It is
     empty exactly when nothing changed: a refusal, or the repeat of a remembered key.
+
+    `events` is None, or a list to which `apply` appends what happened; whoever set it takes it empty again.
+    State and outcomes do not depend on it.
     """
 
     def __init__(self) -> None:
@@ -79,6 +83,7 @@ class Engine:
         self.repeats: OrderedDict[RepeatKey, int] = OrderedDict()
         self.keys: OrderedDict[tuple[int, str], Remembered] = OrderedDict()
         self.outcome: list[int] = []
+        self.events: list[Event] | None = None
         self._appliers: dict[type[Command], Callable[[Any], Result]] = {
             UpdateBalance: self._update_balance,
             PutLimit: self._put_limit,
@@ -108,7 +113,7 @@ class Engine:
         name = (command.user, command.key)  # type: ignore[union-attr]
         known = keys.get(name)
         if known is not None and age_us - known.time_us <= key_age_us:
-            return known.order if known.fingerprint == fingerprint(command) else KEY_REUSED
+            return known.order if known.fingerprint == self._fingerprint(command) else KEY_REUSED
         if len(keys) >= self.rules.keys_max and age_us - next(iter(keys.values())).time_us <= key_age_us:
             return KEYS_FULL
         result = self._appliers[type(command)](command)
@@ -119,9 +124,34 @@ class Engine:
                     break
                 keys.popitem(last=False)
             order = result.detached_copy() if type(result) is Order else None
-            keys[name] = Remembered(age_us, fingerprint(command), order)
+            keys[name] = Remembered(age_us, self._fingerprint(command), order)
             keys.move_to_end(name)
         return result
+
+    def _fingerprint(self, command: Command) -> bytes:
+        """8 bytes that tell whether two commands under one key ask for the same.
+
+        Numbers count by their value: the repeat of a command is one also after a scale has widened.
+        """
+        fields = msgspec.structs.asdict(command)
+        del fields["time_us"], fields["key"]
+        for name, scale in self._scales(command):
+            fields[name] = _by_value(fields[name], scale)
+        text = f"{type(command).__name__} {sorted(fields.items())!r}"
+        return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+    def _scales(self, command: Command) -> tuple[tuple[str, int], ...]:
+        """The numbers of a command, and how many decimals they have now."""
+        if isinstance(command, UpdateBalance):
+            return (("change", self.assets[command.asset].prec_save),)
+        if isinstance(command, PutLimit):
+            market = self.markets[command.market]
+            fees = (("taker_fee", market.fee_prec), ("maker_fee", market.fee_prec))
+            return (("amount", market.stock_prec), ("price", market.money_prec), *fees)
+        if isinstance(command, PutMarket):
+            market = self.markets[command.market]
+            return (("amount", market.stock_prec), ("taker_fee", market.fee_prec))
+        return ()
 
     # -- the four operations -------------------------------------------------------------------
 
@@ -149,6 +179,9 @@ class Engine:
                 break
             repeats.popitem(last=False)
         self.outcome.append(ledger.available.get(user, 0))
+        if self.events is not None:
+            total = ledger.available.get(user, 0) + ledger.frozen.get(user, 0)
+            self.events.append(BalanceChanged(user, ledger.name, change, ledger.prec_save, total))
         return None
 
     def _put_limit(self, command: PutLimit) -> Result:
@@ -179,10 +212,17 @@ class Engine:
         )
         outcome = self.outcome
         outcome.append(order_id)
-        self.last_deal_id += execute(market, order, command.time_us, outcome)
+        self.last_deal_id = execute(
+            market, order, command.time_us, outcome, self.last_deal_id, self.events
+        )
         outcome.append(order.left)
+        events = self.events
         if order.left:
+            if events is not None:
+                events.append(OrderEvent(PUT, order.detached_copy()))
             market.place(order)
+        elif events is not None:
+            events += (OrderDone(order), OrderEvent(FINISH, order))
         return order
 
     def _put_market(self, command: PutMarket) -> Result:
@@ -225,8 +265,12 @@ class Engine:
         )
         outcome = self.outcome
         outcome.append(order_id)
-        self.last_deal_id += execute(market, order, command.time_us, outcome)
+        self.last_deal_id = execute(
+            market, order, command.time_us, outcome, self.last_deal_id, self.events
+        )
         outcome.append(order.left)
+        if self.events is not None:
+            self.events += (OrderDone(order), OrderEvent(FINISH, order))
         return order
 
     def _cancel_order(self, command: CancelOrder) -> Result:
@@ -238,6 +282,8 @@ class Engine:
             return USER_NOT_MATCH
         market.withdraw(order)
         self.outcome += (order.id, order.left)
+        if self.events is not None:
+            self.events += (OrderEvent(FINISH, order), OrderDone(order))
         return order
 
     # -- commands of the system itself ---------------------------------------------------------
@@ -265,9 +311,11 @@ class Engine:
         return None
 
 
-def fingerprint(command: Command) -> bytes:
-    """8 bytes that tell whether two commands under one key ask for the same."""
-    fields = msgspec.structs.asdict(command)
-    del fields["time_us"], fields["key"]
-    text = f"{type(command).__name__} {sorted(fields.items())!r}"
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+def _by_value(number: int, scale: int) -> tuple[int, int]:
+    """Digits without trailing zeros, and their decimals: the same for equal values at any scale."""
+    if not number:
+        return 0, 0
+    while number % 10 == 0:
+        number //= 10
+        scale -= 1
+    return number, scale

@@ -3,17 +3,25 @@
 One loop serves limit and market orders of both sides; what differs is named before it starts. The
 taker is paid out of its available balance, never frozen; makers are paid out of what they froze.
 Results follow protocol.md 3.3 and 3.4 exactly. Nothing in here can fail: the engine has checked
-that the taker can pay.
+that the taker can pay. Who wants to know every step passes a list for the events; nobody else pays for it.
 """
 
 from __future__ import annotations
 
+from matchengine.core.events import Event, append_deal
 from matchengine.core.market import Market
 from matchengine.core.order import ASK, MARKET, Order
 
 
-def execute(market: Market, taker: Order, time_us: int, outcome: list[int]) -> int:
-    """Fills `taker` as far as the book allows and returns the number of deals.
+def execute(
+    market: Market,
+    taker: Order,
+    time_us: int,
+    outcome: list[int],
+    last_deal_id: int,
+    events: list[Event] | None,
+) -> int:
+    """Fills `taker` as far as the book allows and returns the id of the last deal, `last_deal_id` if none.
 
     Per deal four integers are appended to `outcome`: maker id, amount, seller's fee, buyer's fee
     (natural scales, see `Order`). Cost O(deals). On return the book holds no order that `taker`
@@ -23,17 +31,16 @@ def execute(market: Market, taker: Order, time_us: int, outcome: list[int]) -> i
     opposite = market.bids if selling else market.asks
     keys = opposite.keys
     if not keys:
-        return 0
+        return last_deal_id
     # A market order crosses every price: its bound lies beyond the worst one.
     worst_key = keys[0] if taker.kind == MARKET else opposite.sign * taker.price
     if keys[-1] < worst_key:
-        return 0
+        return last_deal_id
     spending = taker.kind == MARKET and not selling  # left is money, at stock_prec + money_prec
     stock, money = market.stock, market.money
     stock_factor, money_factor = market.stock_factor, market.money_factor
     taker_user, taker_rate = taker.user, taker.taker_fee
     levels = opposite.levels
-    deals = 0
     while taker.left and keys and keys[-1] >= worst_key:
         level = levels[keys[-1]]
         maker = level.head
@@ -47,7 +54,7 @@ def execute(market: Market, taker: Order, time_us: int, outcome: list[int]) -> i
         deal = price * amount
         stock_units, money_units = amount * stock_factor, deal * money_factor
         maker_user = maker.user
-        deals += 1
+        last_deal_id += 1
         if selling:
             ask_fee, bid_fee = deal * taker_rate, amount * maker.maker_fee
             taker.left -= amount
@@ -86,4 +93,6 @@ def execute(market: Market, taker: Order, time_us: int, outcome: list[int]) -> i
             market.unindex(maker)
         else:
             opposite.reduce(maker, amount)
-    return deals
+        if events is not None:
+            append_deal(events, market, taker, maker, last_deal_id, amount, ask_fee, bid_fee)
+    return last_deal_id

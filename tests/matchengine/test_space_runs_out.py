@@ -104,13 +104,19 @@ class FakeHelper(Helper):
     def __init__(self) -> None:
         super().__init__("prepare", [])
         self.starts = 0
+        self.is_running = False
 
     def start(self) -> bool:
         self.starts += 1
+        self.is_running = True
         return True
 
     def poll(self) -> bool:
-        return False
+        return self.is_running
+
+    def fail(self) -> None:
+        self.is_running = False
+        self.failures += 1
 
 
 class FakeJournal:
@@ -155,16 +161,33 @@ def test_the_gate_has_segments_prepared(caplog: Any) -> None:
     journal.prepared = 1
     gate.check()
     assert (helper.starts, gate.is_open()) == (1, True)
-    journal.prepared, helper.failures = 0, 1
+    journal.prepared = 0
+    helper.fail()
     gate.check()
     assert (helper.starts, gate.is_open()) == (2, False), "it goes on trying"
     assert gate.reason == "no journal segment could be prepared"
-    journal.prepared, journal.room = 2, 200
+    journal.prepared, journal.room, helper.is_running = 2, 200, False
     gate.check()
     assert gate.reason == ""
     assert not gate.is_open(), "what is left is for cancels"
     journal.room = 201
     assert gate.is_open()
+
+
+def test_segments_are_replenished_between_the_checks() -> None:
+    """A fast client fills small segments within a second."""
+    gate, _, journal, helper = gate_of_fakes()
+    gate.check()
+    journal.prepared = 1
+    assert gate.is_open()
+    assert gate.is_open()
+    assert helper.starts == 1, "one at a time"
+    helper.is_running = False
+    gate.is_open()
+    assert helper.starts == 2
+    helper.fail()
+    gate.is_open()
+    assert helper.starts == 2, "one that fails is tried again by the check, once a second"
 
 
 def test_a_helper_that_fails_is_counted_and_started_again(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.processes.crashing import (
-    audit,
     births,
     check_updates_are_repeats,
     crash_config,
@@ -159,21 +157,3 @@ def test_in_every_durability_nothing_is_lost_to_kill_9(tmp_path: Path, durabilit
         engine.wait_ready()
         check_updates_are_repeats(engine, client.acknowledged)
         stop_and_prove(engine, client)
-
-
-@pytest.mark.soak
-def test_a_copy_taken_at_any_moment_recovers(tmp_path: Path) -> None:
-    """`cp -a` of a working directory is a crash image: adopted, it replays to a sound state."""
-    client = CrashClient(6)
-    with EngineProcess(tmp_path, crash_config(), watchdog=True) as engine:
-        for number in range(10):
-
-            def strike(number: int = number) -> None:
-                shutil.copytree(engine.data_dir, tmp_path / f"copy{number}")
-                kill_and_await_birth(engine)
-
-            client.run(engine.address(), 5.0, strike)
-            engine.wait_ready()
-    for number in range(10):
-        copy = tmp_path / f"copy{number}"
-        assert audit(copy)["sequence"] > 0
