@@ -76,7 +76,7 @@ class Admin:
             f"clock: {'held, `clock accept` to go on' if self._timekeeper.is_holding else 'accepted'}",
             f"requests: {counts.requests}",
             f"requests refused as unavailable: {refused}",
-            f"turns: {counts.turns}",
+            f"turns: {sum(counts.turn_s.counts)}",
             f"longest turn us: {counts.longest_turn_us}",
         ]
         return "\n".join(lines)

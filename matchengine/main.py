@@ -28,6 +28,7 @@ from matchengine.core.views import Views
 from matchengine.journal import format as layout
 from matchengine.journal.segments import remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
+from matchengine.observe import Observer
 from matchengine.pipeline import NEVER_US, Pipeline
 from matchengine.replies import ReplyFormat
 from matchengine.requests import Requests
@@ -45,6 +46,7 @@ from vxutils.console import Console
 from vxutils.disk import Disk
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
+from vxutils.monitor import Monitor
 from vxutils.process import install_signals
 
 SLICES_KEPT = 2
@@ -259,6 +261,18 @@ class _Worker:
             self.slicer.start,
             self.identity.last_epoch,
         )
+        self.observer = Observer(
+            self.engine,
+            self.position,
+            self.pipeline,
+            self.gate,
+            self.timekeeper,
+            lambda: self.server.connections,
+            lambda: self.journal.durable_sequence,
+            lambda: self.journal.room,
+            self.identity.last_epoch,
+            os.getpid(),
+        )
         self.slice_due = self.recovered.slice_sequence + settings.slice_records
         self.timers = [Timer(self.loop, TICK_S, self.tick, repeat=True)]
         if settings.journal.durability == "interval":
@@ -303,7 +317,7 @@ class _Worker:
         gc.collect()
         gc.freeze()
         gc.disable()
-        console = None
+        console = monitor = None
         self.server.start()
         try:
             places = [str(address) for address in self.server.bound]
@@ -312,6 +326,11 @@ class _Worker:
                 console = Console(self.loop, parse_address(self.settings.cli.address), commands)
                 console.start()
                 places.append(f"cli {console.bound}")
+            if self.settings.monitor.address is not None:
+                address = parse_address(self.settings.monitor.address)
+                monitor = Monitor(self.loop, address, self.observer.health, self.observer.metrics())
+                monitor.start()
+                places.append(f"monitor {monitor.bound}")
             install_signals(
                 self.loop,
                 self._stop,
@@ -331,8 +350,9 @@ class _Worker:
                 timer.stop()
             self.preparer.stop()
             self.slicer.stop()
-            if console is not None:
-                console.stop()
+            for side_door in (monitor, console):
+                if side_door is not None:
+                    side_door.stop()
             self.server.stop()
 
     def _stop(self, signal_name: str) -> None:

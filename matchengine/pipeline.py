@@ -33,6 +33,7 @@ from matchengine.requests import Requests
 from matchengine.sequencer import Journal, Sequencer
 from matchengine.timekeeper import Timekeeper
 from vxnet.clock import Clock, OncePer
+from vxutils.metrics import Buckets
 from vxutils.protocol.codes import SPACE_LOW, WAITED_TOO_LONG
 from vxutils.rpc.packet import Packet, encode_reply
 
@@ -46,6 +47,7 @@ MALFORMED_BYTES_SHOWN = 200  # of a malformed body, in the log
 UNKNOWN_LOG_PERIOD_S = 1.0  # a flood of unknown commands costs one log line in this time
 CANCEL = 204
 DEPTH = 206
+BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # records per frame, for the metrics
 CACHE_ENTRIES_MAX = 1000  # cached depth replies; all are dropped when one more would come
 
 # What waits in the inbox: requests, a ready-made reply, or the reason why the peer is to be dropped.
@@ -58,7 +60,9 @@ class Counts:
     """What has happened since the start, as plain integers; read by console and metrics."""
 
     def __init__(self) -> None:
-        self.turns = 0
+        self.turn_s = Buckets()
+        self.sync_s = Buckets()
+        self.batch_records = Buckets(BATCH_BOUNDS)
         self.longest_turn_us = 0
         self.requests = 0
         self.unknown_commands = 0
@@ -185,7 +189,7 @@ class Pipeline:
         if late or self._late:
             self._postpone(late)
         counts = self.counts
-        counts.turns += 1
+        counts.turn_s.observe(took_us / 1_000_000)
         if took_us > counts.longest_turn_us:
             counts.longest_turn_us = took_us
 
@@ -251,8 +255,15 @@ class Pipeline:
 
     def commit(self) -> None:
         """Writes what is pending as one frame and, with durability `group`, makes it durable."""
-        if self._sequencer.write() and self._sync_each_turn:
+        records = self._sequencer.write()
+        if not records:
+            return
+        counts = self.counts
+        counts.batch_records.observe(records)
+        if self._sync_each_turn:
+            begun_us = self._clock.monotonic_us()
             self._journal.sync()
+            counts.sync_s.observe((self._clock.monotonic_us() - begun_us) / 1_000_000)
 
     def _measure_room(self) -> None:
         """How far the pending bytes may grow before `_make_room` must look again."""

@@ -72,14 +72,14 @@ class Sequencer:
         one of its own."""
         return self._journal.room - 2 * FRAME_EXTRA_BYTES - self.pending_bytes
 
-    def write(self) -> bool:
-        """Writes the pending records as one frame; False if there are none. Not durable yet.
+    def write(self) -> int:
+        """Writes the pending records as one frame; how many there were. Not durable yet.
 
         Raises: JournalIOError, NoSpace.
         """
         records = self._records
         if not records:
-            return False
+            return 0
         position = self.position
         position.digest = chain_digest(position.digest, b"".join(self._outcomes))
         first = position.sequence - len(records) + 1
@@ -87,4 +87,4 @@ class Sequencer:
         self._records = []
         self._outcomes = []
         self.pending_bytes = 0
-        return True
+        return len(records)

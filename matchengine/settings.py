@@ -178,9 +178,7 @@ def _load_toml(text: str, embedded: bool) -> LoadedSettings:
     if settings is not None and not problems and not is_local(settings.cli.address):
         problems.append(f"cli.address: {settings.cli.address} {CONSOLE_IS_OPEN}; use a loopback address")
     if settings is not None and not problems and not is_local(settings.monitor.address):
-        problems.append(
-            f"monitor.address: {settings.monitor.address} is not on this machine"
-        )
+        problems.append(f"monitor.address: {settings.monitor.address} is not on this machine")
     if not embedded:
         problems += [stores.refusal(store) for store in named]
     if settings is None or problems:

@@ -4,32 +4,31 @@
                               |  (queue, oldest first, at most pipeline_max)
     session <-- oldest answered ones <-- exchange.respond(...), in any order
 
-    serving --(last answer, fault, drain)--> finishing: unsent output --> lingering: input thrown away --> closed
+    serving --last answer--> finishing: output still leaves --> lingering: input thrown away --> closed
 
-Input is not read while the queue is full, while an answer waits for the client to take it, or while requests that
-were received wait for their turn: so a client's haste costs the client. Owns the queue and the deadline; the bytes
-are the session's, what a request means is the handler's.
+Input is not read while the queue is full, while an answer waits for the client to take it, or while
+requests that were received wait for their turn: a client's haste costs the client. Owns the queue and the
+deadline; the bytes are the session's, what a request means is the handler's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
-from vxnet.clock import OncePer
-from vxutils.http.limits import HttpLimits
+from vxutils.http.exchange import Exchange
 from vxutils.http.messages import HttpFault, Request
 from vxutils.http.parser import Phase, RequestParser
-from vxutils.http.response import CONTINUE, ResponseEncoder
+from vxutils.http.response import CONTINUE
+from vxutils.http.service import Service
 from vxutils.http.session import HttpSession
 
 LINGER_S: Final = 2.0
-"""How long a client may take to close after our last answer. Closing while its bytes are unread would reset the
-connection and could destroy the answer on its way. Source: RFC 9112 9.6."""
+"""How long a client may take to close after our last answer. Closing while its bytes are unread would reset
+the connection and could destroy the answer on its way. Source: RFC 9112 9.6."""
 
 TURN_REQUESTS_MAX: Final = 64
 """Requests of one connection served before the other connections have their turn."""
@@ -37,111 +36,7 @@ TURN_REQUESTS_MAX: Final = 64
 FLUSH_BYTES: Final = 64 * 1024
 """Answers gathered for one system call."""
 
-C_STYLE_SILENT: Final = frozenset((400, 414, 417, 431, 501, 505))
-"""Faults at which the C system closes without an answer. Source: protocol 8.2."""
-
 _log = logging.getLogger("vx.http")
-
-
-class HttpHandler(Protocol):
-    """What the owner of an `HttpServer` provides. Called on the loop; must not block."""
-
-    def request(self, exchange: Exchange) -> None:
-        """One whole request; `exchange.respond` answers it, now or later."""
-        ...
-
-    def malformed(self, exchange: Exchange, status: int, reason: str) -> None:
-        """What came is no request, or beyond a limit; `exchange.refuse(status)` is the usual answer.
-
-        `exchange.request` is empty but for `peer`. Whatever is answered, the connection closes after it.
-        """
-        ...
-
-
-class BaseHttpHandler:
-    """Gives malformed requests the usual answer; `request` is missing."""
-
-    def malformed(self, exchange: Exchange, status: int, reason: str) -> None:
-        exchange.refuse(status)
-
-
-class Exchange:
-    """A request and the place of its answer. Answered exactly once; for a client that is gone it does nothing."""
-
-    __slots__ = ("_connection", "answer", "closes", "on_gone", "request")
-
-    def __init__(self, connection: Connection, request: Request, *, closes: bool) -> None:
-        self.request = request
-        self.on_gone: Callable[[], None] | None = None
-        """Called when the connection ends before the answer; not after it."""
-        self.answer: bytes | None = None
-        """The bytes to send, once answered; for the connection."""
-        self.closes = closes
-        """Whether the connection closes after this answer; for the connection."""
-        self._connection = connection
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether nobody can receive the answer. A client may be gone without our knowing."""
-        return self._connection.is_gone(self)
-
-    def respond(
-        self, status: int, body: bytes = b"", headers: Sequence[tuple[str, str]] = (), close: bool = False
-    ) -> None:
-        """Answer, and with `close` end the connection after it. Date, Content-Length and Connection are added."""
-        assert self.answer is None, "a request is answered once"
-        if not self.is_gone:
-            self._connection.answered(self, status, body, headers, close)
-
-    def refuse(self, status: int) -> None:
-        """An empty answer and the end of the connection; only the end where the C style asks for that."""
-        if self._connection.service.is_c_style and status in C_STYLE_SILENT:
-            self.abandon()
-        else:
-            self.respond(status, close=True)
-
-    def abandon(self) -> None:
-        """End the connection without an answer, once those before it have been sent."""
-        assert self.answer is None, "a request is answered once"
-        if not self.is_gone:
-            self._connection.abandoned(self)
-
-
-class Service:
-    """What the connections of one server share."""
-
-    __slots__ = (
-        "encoder",
-        "fault_log",
-        "faults",
-        "handler",
-        "is_c_style",
-        "is_draining",
-        "limits",
-        "loop",
-        "requests",
-        "responses",
-    )
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        handler: HttpHandler,
-        limits: HttpLimits,
-        encoder: ResponseEncoder,
-        *,
-        is_c_style: bool,
-    ) -> None:
-        self.loop = loop
-        self.handler = handler
-        self.limits = limits
-        self.encoder = encoder
-        self.is_c_style = is_c_style
-        self.is_draining = False
-        self.requests = 0
-        self.responses: dict[int, int] = {}
-        self.faults: dict[int, int] = {}
-        self.fault_log = OncePer(1.0)
 
 
 class Connection:
@@ -150,7 +45,6 @@ class Connection:
     __slots__ = (
         "_deadline_of",
         "_input_ended",
-        "_is_finishing",
         "_is_serving",
         "_is_stopped",
         "_output_before",
@@ -158,13 +52,13 @@ class Connection:
         "_parser",
         "_queue",
         "_served",
+        "_service",
         "_session",
         "deadline",
-        "service",
     )
 
     def __init__(self, session: HttpSession, service: Service) -> None:
-        self.service = service
+        self._service = service
         self.deadline = math.inf
         """Loop time at which `overdue` is to be called."""
         self._session = session
@@ -176,13 +70,16 @@ class Connection:
         self._deadline_of: tuple[Phase, int] | None = None
         self._is_serving = False
         self._is_stopped = False
-        self._is_finishing = False
         self._input_ended = False
         self._output_before = 0
         self._output_moved_at = 0.0
         self._set_deadline(needs_input=True)
 
     # ---- for the exchanges
+
+    @property
+    def is_c_style(self) -> bool:
+        return self._service.is_c_style
 
     def is_gone(self, exchange: Exchange) -> bool:
         """Once the connection finishes, only answers already given are still sent."""
@@ -192,7 +89,7 @@ class Connection:
         self, exchange: Exchange, status: int, body: bytes, headers: Sequence[tuple[str, str]], close: bool
     ) -> None:
         """Encode the answer and send all that are due."""
-        service = self.service
+        service = self._service
         request = exchange.request
         if close or (service.is_draining and self._is_stopped and self._queue[-1] is exchange):
             exchange.closes = True
@@ -225,19 +122,19 @@ class Connection:
         self._input_ended = True
         self._session.pause_reading()
         self._serve()
-        if self._is_finishing and not self._session.pending_output:
+        if self._parser is None and not self._session.pending_output:
             self._session.close("closed by peer")
 
     def output_sent(self) -> None:
         """Nothing is waiting for the client any more."""
-        if self._is_finishing:
+        self._output_before = 0
+        if self._parser is None:
             self._output_ended()
         else:
             self._serve()
 
     def closed(self) -> None:
         """The session has closed: tell those who still work on answers."""
-        self._is_finishing = True
         self._forget_unanswered()
 
     # ---- for the server
@@ -267,21 +164,22 @@ class Connection:
         if waiting < self._output_before or not self._output_before:
             self._output_moved_at = now
         self._output_before = waiting
-        if waiting and now - self._output_moved_at > self.service.limits.send_timeout_s:
+        if waiting and now - self._output_moved_at > self._service.limits.send_timeout_s:
             self._session.close("takes no answer")
 
     # ---- serving
 
     def _serve(self) -> None:
-        """Send what is due, take what is whole, and go on reading or not. Called whenever anything changes."""
-        if self._is_serving or self._is_finishing:
+        """Send what is due, take what is whole, go on reading or not. Called whenever anything changes."""
+        parser = self._parser
+        if self._is_serving or parser is None:
             return  # an answer given inside the handler's call is sent by the loop below
         self._is_serving = True
         needs_input = self._take_requests()
         self._is_serving = False
-        session = self._session
-        if self._is_finishing or not session.is_open:
+        if self._parser is None:
             return
+        session = self._session
         session.flush()
         if not session.is_open:
             return
@@ -300,7 +198,7 @@ class Connection:
     def _take_requests(self) -> bool:
         """Serve until something is missing; True when that is input."""
         session = self._session
-        service = self.service
+        service = self._service
         queue = self._queue
         pipeline_max = service.limits.pipeline_max
         for _ in range(TURN_REQUESTS_MAX):
@@ -346,7 +244,7 @@ class Connection:
                 return
 
     def _refuse(self, fault: HttpFault) -> None:
-        service = self.service
+        service = self._service
         status = fault.status
         service.faults[status] = service.faults.get(status, 0) + 1
         suppressed = service.fault_log.suppressed
@@ -370,19 +268,18 @@ class Connection:
         if waits_for == self._deadline_of:
             return  # a byte now and then does not move it
         self._deadline_of = waits_for
-        limits = self.service.limits
+        limits = self._service.limits
         if phase is Phase.HEAD:
             seconds = limits.head_timeout_s
         elif phase is Phase.BODY:
             seconds = limits.body_timeout_s
         else:
             seconds = limits.keep_alive_s or math.inf
-        self.deadline = self.service.loop.time() + seconds
+        self.deadline = self._service.loop.time() + seconds
 
     # ---- the end
 
     def _finish(self) -> None:
-        self._is_finishing = True
         self.deadline = math.inf
         self._forget_unanswered()
         session = self._session
@@ -399,7 +296,7 @@ class Connection:
         if self._input_ended:
             session.close("closed by peer")
             return
-        self.deadline = self.service.loop.time() + LINGER_S
+        self.deadline = self._service.loop.time() + LINGER_S
         session.shut_output()
         session.resume_reading()
 

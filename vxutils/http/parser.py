@@ -20,6 +20,7 @@ from typing import Final
 
 import httptools
 
+from vxutils.http.collector import Collector, new_llhttp
 from vxutils.http.limits import HttpLimits
 from vxutils.http.messages import HttpFault, Request
 
@@ -73,8 +74,8 @@ class RequestParser:
         self._needs_host = needs_host
         self._data = b""
         self._position = 0
-        self._collector = _Collector(limits.headers_max)
-        self._llhttp = _new_llhttp(self._collector)
+        self._collector = Collector(limits.headers_max)
+        self._llhttp = new_llhttp(self._collector)
         self._begin()
 
     def feed(self, data: bytes) -> None:
@@ -87,9 +88,9 @@ class RequestParser:
 
     def next_request(self) -> Request | None:
         """The next request, None when it is not whole yet. Raises: HttpFault; do not call again then."""
-        if self.phase is not Phase.BODY and not self._read_head():
-            return None
-        if not (self._read_chunks() if self._is_chunked else self._read_counted_body()):
+        if not self._read():
+            self._data = b""  # all of it is read: an idle connection keeps no memory
+            self._position = 0
             return None
         collector = self._collector
         pieces = collector.pieces
@@ -103,9 +104,14 @@ class RequestParser:
             self._keep_alive,
         )
         if self._upgrades:
-            self._llhttp = _new_llhttp(collector)
+            self._llhttp = new_llhttp(collector)
         self._begin()
         return request
+
+    def _read(self) -> bool:
+        if self.phase is not Phase.BODY and not self._read_head():
+            return False
+        return self._read_chunks() if self._is_chunked else self._read_counted_body()
 
     def _begin(self) -> None:
         self.phase: Phase = Phase.IDLE
@@ -169,8 +175,9 @@ class RequestParser:
         self._check_host(watched.get("host", ()))
         self._framing(watched)
         self._connection(",".join(watched["connection"]) if "connection" in watched else "")
-        if "expect" in watched:
-            self._expectation(watched["expect"])
+        if "expect" in watched and self._version == "1.1":  # RFC 9110 10.1.1: ignored in 1.0
+            expects = any(value.lower() == "100-continue" for value in watched["expect"])
+            self.expects_continue = expects and (self._is_chunked or self._body_left > 0)
         if self._upgrades and (self._is_chunked or self._body_left):
             self._without_upgrade()
 
@@ -206,19 +213,12 @@ class RequestParser:
         tokens = {token.strip() for token in options.lower().split(",")}
         self._keep_alive = "close" not in tokens and (self._version == "1.1" or "keep-alive" in tokens)
 
-    def _expectation(self, expectations: list[str]) -> None:
-        if self._version == "1.0":
-            return  # RFC 9110 10.1.1: to be ignored
-        if [expectation.lower() for expectation in expectations] != ["100-continue"]:
-            raise HttpFault(417, "unknown expectation")
-        self.expects_continue = self._is_chunked or self._body_left > 0
-
     def _without_upgrade(self) -> None:
         """An offer to change the protocol is declined by ignoring it, but llhttp would stop at the body."""
         framing = (
             b"Transfer-Encoding: chunked" if self._is_chunked else b"Content-Length: %d" % self._body_left
         )
-        self._llhttp = _new_llhttp(self._collector)
+        self._llhttp = new_llhttp(self._collector)
         self._collector.is_complete = False
         self._feed_llhttp(b"POST / HTTP/1.1\r\n" + framing + _BLANK_LINE)
         self._upgrades = False
@@ -260,7 +260,7 @@ class RequestParser:
     # ---- below
 
     def _up_to_blank_line(self) -> bytes:
-        """The bytes up to and with the next empty line, or all there are; an empty line may come in pieces."""
+        """The bytes up to and with the next empty line, which may come in pieces; or all there are."""
         data = self._data
         position = self._position
         tail = self._tail
@@ -298,59 +298,3 @@ class RequestParser:
         except httptools.HttpParserError as error:
             status = 505 if self.phase is Phase.HEAD and _OTHER_VERSION.match(self._head) else 400
             raise HttpFault(status, str(error)) from None
-
-
-class _Collector:
-    """Where llhttp puts what it reads. Apart from the parser, so that the two make no reference cycle."""
-
-    __slots__ = (
-        "body_size",
-        "headers",
-        "headers_count",
-        "headers_max",
-        "is_complete",
-        "is_head_complete",
-        "pieces",
-        "target",
-    )
-
-    def __init__(self, headers_max: int) -> None:
-        self.headers_max = headers_max
-        self.begin()
-
-    def begin(self) -> None:
-        self.target = b""
-        self.headers: list[tuple[str, str]] = []
-        self.headers_count = 0
-        self.pieces: list[bytes] = []
-        self.body_size = 0
-        self.is_head_complete = False
-        self.is_complete = False
-
-    def on_url(self, piece: bytes) -> None:
-        if not self.is_head_complete:
-            self.target += piece
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers_count += 1
-        if self.headers_count > self.headers_max:
-            raise HttpFault(431, f"more than {self.headers_max} headers")
-        if not self.is_head_complete:  # else it is a trailer
-            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
-
-    def on_headers_complete(self) -> None:
-        self.is_head_complete = True
-
-    def on_body(self, piece: bytes) -> None:
-        self.pieces.append(piece)
-        self.body_size += len(piece)
-
-    def on_message_complete(self) -> None:
-        self.is_complete = True
-
-
-def _new_llhttp(collector: _Collector) -> httptools.HttpRequestParser:
-    llhttp = httptools.HttpRequestParser(collector)
-    # Whether anything is read after `Connection: close` is decided by the connection.
-    llhttp.set_dangerous_leniencies(lenient_keep_alive=True)
-    return llhttp

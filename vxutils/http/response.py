@@ -2,8 +2,8 @@
 
     HTTP/1.1 200 OK | Date: ... | Content-Length: n | extra headers | Connection: ... | (blank) | body
 
-Plain style is RFC 9110. C style writes the month in full and no Connection header, as the C system does. Knows no
-connection; owns the text of the current second. Source: protocol 8.3.
+Plain style is RFC 9110. C style writes the month in full and no Connection header, as the C system does.
+Knows no connection; owns the text of the current second. Source: protocol 8.3.
 """
 
 from __future__ import annotations

@@ -17,9 +17,11 @@ from vxnet.clock import Clock, SystemClock
 from vxnet.server import BaseHandler, ServerLimits
 from vxnet.session import Session
 from vxnet.timer import Timer
-from vxutils.http.connection import LINGER_S, Connection, HttpHandler, Service
+from vxutils.http.connection import LINGER_S, Connection
+from vxutils.http.exchange import HttpHandler
 from vxutils.http.limits import HttpLimits
 from vxutils.http.response import ResponseEncoder
+from vxutils.http.service import Service
 from vxutils.http.session import HttpListener, HttpSession
 
 LOOK_PERIOD_S: Final = 1.0
@@ -86,7 +88,7 @@ class HttpServer:
         return self._service.faults
 
     def start(self) -> None:
-        """Bind all addresses, or none, and serve. Raises: AddressInUseError, AddressError naming the address."""
+        """Bind all addresses, or none, and serve. Raises: AddressInUseError, AddressError naming it."""
         self._server.start()
         self._looked_at = self._loop.time()
         self._look.start()

@@ -1,10 +1,10 @@
 """A stream session that can end in halves: the client's input first, or our output first.
 
     client shuts down its writing --> connection.input_ended()   answers still go out
-    finish()  --> all output sent --> writing shut down --> connection.output_ended()
+    tells_when_sent --> all output sent --> connection.output_sent() --> shut_output()
 
-An ordinary session closes at the end of the input and drops unsent output when it closes. Moves bytes only: what
-they mean is for the `connection`.
+An ordinary session closes at the end of the input and drops unsent output when it closes. Moves bytes only:
+what they mean is for the `connection`.
 """
 
 from __future__ import annotations
