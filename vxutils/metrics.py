@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -41,8 +41,9 @@ LATENCY_BOUNDS_S: Final = (
 )
 """Upper bounds in seconds: from a durable answer on a fast disk to a timeout."""
 
-Labelled = Mapping[tuple[str, ...], float]
-"""Values by the texts of their labels, in the order in which the labels were named."""
+Labelled = Mapping[Any, float]
+"""Values by their labels: a tuple in the order in which the labels were named, or the only label by itself.
+What is not text is shown as `str` does."""
 
 Read = Callable[[], float | Labelled]
 """Reads one number, or with labels as many as there are."""
@@ -76,7 +77,7 @@ class Buckets:
         return rows
 
 
-LabelledBuckets = Mapping[tuple[str, ...], Buckets]
+LabelledBuckets = Mapping[Any, Buckets]
 ReadBuckets = Callable[[], Buckets | LabelledBuckets]
 
 
@@ -121,9 +122,8 @@ class Metrics(Collector):
             metric = HistogramMetricFamily(name, help_text, labels=labels)
             found = read()
             by_labels: LabelledBuckets = {(): found} if isinstance(found, Buckets) else found
-            for texts, buckets in by_labels.items():
-                assert len(texts) == len(labels), "one text per label"
-                metric.add_metric(texts, buckets.cumulative(), buckets.total)
+            for key, buckets in by_labels.items():
+                metric.add_metric(_texts(labels, key), buckets.cumulative(), buckets.total)
             return metric
 
         self._families.append(family)
@@ -141,8 +141,13 @@ class Metrics(Collector):
         self._names.add(name)
 
 
-def _values(labels: Sequence[str], found: float | Labelled) -> Iterable[tuple[tuple[str, ...], float]]:
+def _values(labels: Sequence[str], found: float | Labelled) -> Iterable[tuple[list[str], float]]:
     by_labels: Labelled = found if isinstance(found, Mapping) else {(): found}
-    for texts, value in by_labels.items():
-        assert len(texts) == len(labels), "one text per label"
-        yield texts, value
+    for key, value in by_labels.items():
+        yield _texts(labels, key), value
+
+
+def _texts(labels: Sequence[str], key: object) -> list[str]:
+    texts = [str(part) for part in key] if isinstance(key, tuple) else [str(key)]
+    assert len(texts) == len(labels), "one text per label"
+    return texts

@@ -1,6 +1,6 @@
 """The settings that `vx up` gives to a process: the operator's file with other ports and a log file.
 
-    FILE, or the default of the package --> every listening port + N, log to a file --> text to be written
+    FILE, or nothing --> every port + N, log to a file, what neighbours imply --> text to be written
 
 Only the settings changed here are looked at, and only where they have the form they should have; everything
 else is passed on as it is, for the process itself to judge. Nothing is written to disk from here.
@@ -8,14 +8,14 @@ else is passed on as it is, for the process itself to judge. Nothing is written 
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from gateways.cli.programs import ACCESSHTTP, ENGINE, Program, packaged_settings
 from gateways.cli.toml_text import toml_text
 from vxnet.address import parse_address
 from vxnet.errors import AddressError
@@ -23,76 +23,115 @@ from vxutils.exits import ExitCode, ProcessExit
 from vxutils.settings import SettingsError, is_c_config, parse_c_json, parse_toml, read_text
 
 Table = dict[str, Any]
+Setting = tuple[str, ...]
 
-DEFAULT_FILE: Final = "default.toml"
 PORT_MAX: Final = 65535
 
-BIND: Final = ("svr", "bind")
-CONSOLE: Final = ("cli", "address")
-CONSOLE_OF_C: Final = ("cli",)
 LOG: Final = ("log", "path")
 
 
+class Shape(msgspec.Struct, frozen=True):
+    """Where a program's settings hold addresses, its own and those of its neighbours, which are moved alike.
+
+    `toml` are filled in from the packaged file when they are left out; `c` are those of a `config.json`.
+    """
+
+    toml: tuple[Setting, ...]
+    c: tuple[Setting, ...]
+
+
+SHAPES: Final[Mapping[Program, Shape]] = {
+    ENGINE: Shape(
+        toml=(("svr", "bind"), ("cli", "address"), ("monitor", "address")),
+        c=(("svr", "bind"), ("cli",)),
+    ),
+    ACCESSHTTP: Shape(
+        toml=(
+            ("listener", "bind"),
+            ("monitor", "address"),
+            ("matchengine", "address"),
+            ("marketprice", "address"),
+            ("readhistory", "address"),
+        ),
+        c=(
+            ("svr", "bind"),
+            ("monitor", "bind"),
+            ("matchengine", "addr"),
+            ("marketprice", "addr"),
+            ("readhistory", "addr"),
+        ),
+    ),
+}
+
+
 class EffectiveSettings(msgspec.Struct, frozen=True):
-    """`text` of the settings file; `log_path` where the process will log (a path without `.log`, as in the
-    file); `warnings` in words about what does not show in the text any more."""
+    """`text` of the settings file, of the C system's kind if `is_c`; `log_path` where the process will log (a
+    path without `.log`, as in the file); `warnings` in words about what does not show in the text any more;
+    `table` is what the text says."""
 
     text: str
+    is_c: bool
     log_path: str
     warnings: list[str]
+    table: Table
 
 
-def packaged_settings(package: str) -> Path:
-    """The default settings file inside an installed package, which is not imported for it.
+def effective_settings(
+    program: Program,
+    path: Path | None,
+    port_offset: int,
+    log_path: Path,
+    implied: Mapping[Setting, object] | None = None,
+) -> EffectiveSettings:
+    """The settings in `path` (None: the defaults) with `port_offset` added to each port, and the log in
+    `log_path`.
 
-    Raises: ProcessExit (CONFIG) if it is not there.
-    """
-    spec = importlib.util.find_spec(package)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(place) / DEFAULT_FILE
-        if path.is_file():
-            return path
-    raise ProcessExit(ExitCode.CONFIG, f"{package}/{DEFAULT_FILE} is missing: the installation is not whole")
-
-
-def effective_settings(path: Path, defaults: Path, port_offset: int, log_path: Path) -> EffectiveSettings:
-    """The settings in `path` with `port_offset` added to each listening port, and the log in `log_path`.
-
-    Port 0 (any free port) stays 0. Addresses which a TOML file leaves out are those of the file `defaults`.
-    A log that the file sends somewhere stays there; `log_path` is without its ending.
+    Port 0 (any free port) stays 0. Addresses which a TOML file leaves out are those of the packaged file. A
+    log that the file sends somewhere stays there; `log_path` is without its ending. `implied` settings follow
+    from another process: they stand in for what a TOML file leaves out, and are taken as they are.
 
     Raises: ProcessExit (CONFIG for a file that can not be read, USAGE for a port out of range).
     """
+    shape, implied = SHAPES[program], implied or {}
+    defaults_path = packaged_settings(program)
+    warnings: list[str] = []
     try:
-        text = read_text(path)
-        if is_c_config(text):
+        text = read_text(path or defaults_path)
+        is_c = is_c_config(text)
+        if is_c:
             table, warnings = parse_c_json(text)
-            _shift_ports(table, CONSOLE_OF_C, port_offset)
-            _change(table, LOG, lambda given: given if given != "" else str(log_path))
-            return EffectiveSettings(json.dumps(table, indent=4) + "\n", _log_path(table), warnings)
-        table, default_table = parse_toml(text), parse_toml(read_text(defaults))
+        else:
+            table = parse_toml(text)
+            defaults = parse_toml(read_text(defaults_path))
     except SettingsError as error:
         listed = "\n  ".join(error.problems)
-        raise ProcessExit(ExitCode.CONFIG, f"{path} can not be used:\n  {listed}") from None
-    for setting in (BIND, CONSOLE, LOG):
-        _fill(table, default_table, setting)
-    _shift_ports(table, CONSOLE, port_offset)
+        raise ProcessExit(ExitCode.CONFIG, f"{path or defaults_path} can not be used:\n  {listed}") from None
+    if not is_c:
+        for setting in implied if path is None else ():
+            _remove(table, setting)
+        for setting in (*shape.toml, LOG):
+            if setting not in implied:
+                _fill(table, defaults, setting)
+    for setting in shape.c if is_c else shape.toml:
+        _change(table, setting, lambda given: _moved(given, port_offset))
     _change(table, LOG, lambda given: given if given != "" else str(log_path))
-    text = f"# Written by `vx up` at each start, from {path.name}.\n{toml_text(table)}"
-    return EffectiveSettings(text, _log_path(table), [])
+    if is_c:
+        text = json.dumps(table, indent=4) + "\n"
+    else:
+        for setting, value in implied.items():
+            _set_default(table, setting, value)
+        name = path.name if path is not None else "the defaults"
+        text = f"# Written by `vx up` at each start, from {name}.\n{toml_text(table)}"
+    return EffectiveSettings(text, is_c, _log_path(table), warnings, table)
 
 
-def _shift_ports(table: Table, console: tuple[str, ...], offset: int) -> None:
-    def shift(given: Any) -> Any:
-        if isinstance(given, list):
-            return [shift(item) for item in given]
-        return _shifted(given, offset) if isinstance(given, str) else given
-
-    _change(table, BIND, shift)
-    _change(table, console, shift)
+def _moved(given: Any, offset: int) -> Any:
+    if isinstance(given, list):
+        return [_moved(item, offset) for item in given]
+    return _moved_text(given, offset) if isinstance(given, str) else given
 
 
-def _shifted(text: str, offset: int) -> str:
+def _moved_text(text: str, offset: int) -> str:
     try:
         address = parse_address(text)
     except AddressError:
@@ -107,22 +146,45 @@ def _shifted(text: str, offset: int) -> str:
     return str(msgspec.structs.replace(address, port=port))
 
 
-def _change(table: Table, setting: tuple[str, ...], change: Callable[[Any], Any]) -> None:
-    """Replaces the value of a setting that is there."""
-    *sections, name = setting
-    inside: Any = table
-    for section in sections:
-        inside = inside.get(section) if isinstance(inside, dict) else None
-    if isinstance(inside, dict) and name in inside:
+def _change(inside: Any, setting: Setting, change: Callable[[Any], Any]) -> None:
+    """Replaces the value of a setting that is there, in each table of a list of tables."""
+    if isinstance(inside, list):
+        for item in inside:
+            _change(item, setting, change)
+        return
+    name, *rest = setting
+    if not isinstance(inside, dict) or name not in inside:
+        return
+    if rest:
+        _change(inside[name], tuple(rest), change)
+    else:
         inside[name] = change(inside[name])
 
 
-def _fill(table: Table, defaults: Table, setting: tuple[str, str]) -> None:
-    """Gives a setting that is left out its default."""
-    section, name = setting
-    inside = table.setdefault(section, {})
+def _fill(table: Table, defaults: Table, setting: Setting) -> None:
+    """Gives a setting that is left out its default; a list of tables is left out as a whole or not at all."""
+    section, *rest = setting
+    if not isinstance(defaults[section], dict):
+        table.setdefault(section, defaults[section])
+        return
+    (name,) = rest
+    _set_default(table, setting, defaults[section][name])
+
+
+def _remove(table: Table, setting: Setting) -> None:
+    *sections, name = setting
+    for section in sections:
+        table = table[section]
+    table.pop(name, None)
+
+
+def _set_default(table: Table, setting: Setting, value: object) -> None:
+    *sections, name = setting
+    inside: Any = table
+    for section in sections:
+        inside = inside.setdefault(section, {}) if isinstance(inside, dict) else None
     if isinstance(inside, dict):
-        inside.setdefault(name, defaults[section][name])
+        inside.setdefault(name, value)
 
 
 def _log_path(table: Table) -> str:

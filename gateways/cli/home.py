@@ -3,7 +3,9 @@
     DIR/SYSTEM ...           the engine's
     DIR/log/                 logs of the processes
     DIR/up/LOCK              held while a `vx up` runs here
-    DIR/up/matchengine.toml  effective settings (.json for those of the C system), written at each start
+    DIR/up/matchengine.toml  effective settings (.json for those of the C system), written at each start;
+    DIR/up/accesshttp.toml   the same
+    DIR/up/running.json      what runs now and where, for `vx status`; gone when nothing does
     DIR/up/demo-users-due    there until the demo users of a directory made by us have been credited
 
 Only the default directory is made here, and only where nothing is yet: a directory that was named by hand
@@ -17,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from gateways.cli.engine import engine_command, engine_environment
+from gateways.cli.programs import ENGINE, command_line, environment
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.process import DirectoryLock
 
@@ -27,6 +29,7 @@ DIRECTORY_MODE: Final = 0o750
 _OWN_DIRECTORY: Final = "up"
 _LOG_DIRECTORY: Final = "log"
 _DEMO_USERS_DUE: Final = "demo-users-due"
+_RUNNING: Final = "running.json"
 _LEFT_BY_INTERRUPTED_INIT: Final = frozenset({_OWN_DIRECTORY, "IDENTITY", "IDENTITY.tmp", "SYSTEM.tmp"})
 _INIT_TIMEOUT_S: Final = 60.0
 
@@ -70,7 +73,8 @@ class Home:
         self.close()
 
     def close(self) -> None:
-        """Lets another `vx up` in."""
+        """Nothing runs any more; lets another `vx up` in."""
+        running_path(self.directory).unlink(missing_ok=True)
         self._lock.release()
 
     @property
@@ -85,6 +89,18 @@ class Home:
         path = self._own / name
         path.write_text(text)
         return path
+
+    def write_running(self, text: str) -> None:
+        """What runs now, for `read_running`. Raises: OSError."""
+        path = running_path(self.directory)
+        scratch = path.with_suffix(".tmp")
+        scratch.write_text(text)
+        scratch.replace(path)
+
+
+def running_path(directory: Path) -> Path:
+    """The file that says what runs, present while a `vx up` is there (and after one that was killed)."""
+    return directory / _OWN_DIRECTORY / _RUNNING
 
 
 def log_path(directory: Path, process: str) -> Path:
@@ -115,11 +131,11 @@ def _refuse_unless_empty(directory: Path, may_be_made: bool) -> None:
 
 def _init(directory: Path) -> None:
     done = subprocess.run(  # noqa: S603
-        engine_command(["init", "--data-dir", directory]),
+        command_line(ENGINE, ["init", "--data-dir", directory]),
         capture_output=True,
         text=True,
         timeout=_INIT_TIMEOUT_S,
-        env=engine_environment(),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         process_group=0,  # a Ctrl-C is for us to act upon, when this is done
         check=False,

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from gateways.cli import call, engine, methods, up
+from gateways.cli import accesshttp, call, check, engine, methods, status, up
 from gateways.cli.output import complain
+from gateways.cli.programs import PROGRAMS
 from vxutils.exits import ExitCode, ProcessExit
 
 Run = Callable[[argparse.Namespace], int]
@@ -26,9 +27,11 @@ INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 _EXAMPLES = """\
 examples:
   vx up                                       everything, in ./vx-data, with funded demo users
+  vx status                                   how everything is
   vx call balance.query 1                     ask the running engine
   vx init --data-dir /srv/vx                  make a data directory, once
   vx matchengine etc/matchengine.toml --data-dir /srv/vx
+  vx accesshttp etc/accesshttp.toml --data-dir /srv/vx
 """
 
 _UP_TEXT = """\
@@ -51,6 +54,7 @@ examples:
   vx call order.put_limit 1 BTCUSDT 1 0.1 60000 0 0 me --key my-order-17
   vx call order.depth BTCUSDT 10 0
   vx call balance.query --raw '[1, "BTC"]'
+  vx call market.list --http http://127.0.0.1:8080
 A word that begins with a minus and is no plain number goes after `--`.
 """
 
@@ -112,9 +116,43 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_directory(sub)
     sub.add_argument("--daemon", action="store_true", help="go to the background, under a watchdog")
 
-    text = "Compare a settings file with the assets and markets in force, or put it in force."
+    text = "Run the HTTP gateway in the foreground: all of it, or one role."
+    sub = _add(commands, "accesshttp", accesshttp.run, text)
+    _add_config_only(sub)
+    _add_data_directory(sub)
+    _add_open_bind(sub)
+    sub.add_argument("--daemon", action="store_true", help="go to the background, under a watchdog")
+    sub.add_argument(
+        "--role",
+        choices=("run", "listener", "worker"),
+        default="run",
+        help="a part (default: run, all of it)",
+    )
+    sub.add_argument("--index", type=int, metavar="N", help="which worker, from 0")
+
+    text = "Show how the processes of a running exchange are; exit code 1 unless all is well."
+    sub = _add(commands, "status", status.status, text)
+    sub.add_argument("--data-dir", type=Path, metavar="DIR", help="that of a `vx up` (default: ./vx-data)")
+    sub.add_argument(
+        "--port-offset",
+        type=int,
+        default=0,
+        metavar="N",
+        help="without a `vx up`: ask at the usual ports, N higher",
+    )
+    sub.add_argument("--json", action="store_true", help="print everything that is known as JSON")
+
+    text = "Check a settings file, compare it with the assets and markets in force, or put it in force."
     config = commands.add_parser("config", help=text, description=text, allow_abbrev=False)
-    actions = config.add_subparsers(metavar="diff|apply", required=True, parser_class=_Parser)
+    actions = config.add_subparsers(metavar="check|diff|apply", required=True, parser_class=_Parser)
+    sub = _add(actions, "check", check.config_check, "Say everything that is wrong with a settings file.")
+    _add_config(sub)
+    _add_open_bind(sub)
+    sub.add_argument(
+        "--process",
+        choices=[program.name for program in PROGRAMS],
+        help="whose file it is, if that is not plain",
+    )
     for name, run, text in (
         ("diff", engine.config_diff, "Show how the file differs; exit code 1 if it does."),
         ("apply", engine.config_apply, "Put the assets and markets of the file in force."),
@@ -151,8 +189,20 @@ def _add_data_directory(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="settings: our TOML or a C config.json")
+    _add_config_only(parser)
     _add_embedded(parser)
+
+
+def _add_config_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="settings: our TOML or a C config.json")
+
+
+def _add_open_bind(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-open-bind",
+        action="store_true",
+        help="let other machines reach the HTTP gateway although its settings name no tokens or networks",
+    )
 
 
 def _add_embedded(parser: argparse.ArgumentParser) -> None:
@@ -168,12 +218,17 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", help="settings of the engine (default: the packaged ones)"
     )
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help=f"the data directory (default: ./{up.DEFAULT_DIRECTORY})"
+        "--accesshttp-config",
+        type=Path,
+        metavar="FILE",
+        help="settings of the HTTP gateway (default: the packaged ones, for this engine)",
     )
     parser.add_argument(
-        "--port-offset", type=int, default=0, metavar="N", help="add N to every port that is listened on"
+        "--data-dir", type=Path, metavar="DIR", help=f"the data directory (default: ./{up.DEFAULT_DIRECTORY})"
     )
+    parser.add_argument("--port-offset", type=int, default=0, metavar="N", help="add N to every port")
     _add_embedded(parser)
+    _add_open_bind(parser)
 
 
 def _add_call(parser: argparse.ArgumentParser) -> None:
@@ -182,9 +237,11 @@ def _add_call(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("parameters", metavar="PARAM", nargs="*", help="its parameters, in this order")
     parser.add_argument(
         "--address",
-        default=call.DEFAULT_ADDRESS,
-        help="where the engine listens: tcp@ip:port, udp@ip:port, stream@path, ... (default: %(default)s)",
+        help="where the engine listens: tcp@ip:port, udp@ip:port, stream@path, ... "
+        f"(default: {call.DEFAULT_ADDRESS})",
     )
+    parser.add_argument("--http", metavar="URL", help="ask the HTTP gateway there, not the engine")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token for the HTTP gateway")
     parser.add_argument("--raw", metavar="JSON", help="all parameters as one JSON array, sent as it is")
     parser.add_argument("--key", help="idempotency key: a repeat with the same key gets the first outcome")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Keeps the processes of `vx up` running, and stops them in reverse order.
 
-    start all, in order --> turn, turn, turn ... --> stop all, last one first, each waited for
+    start one, when ready the next --> turn, turn, turn ... --> stop all, last one first, each waited for
                              |
                              +-- lines of the processes are shown
                              +-- a process ends: 0 or a code that needs a person: the end for all
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateways.cli.output import complain, show
-from gateways.cli.processes import WatchedProcess
+from gateways.cli.processes import Places, WatchedProcess
 from vxutils.exits import NOT_RESTARTED, ExitCode
 from vxutils.process import STOP_SIGNALS
 from vxutils.watchdog import RestartPolicy
@@ -63,26 +63,26 @@ class SignalPipe:
 
 
 class Supervisor:
-    """`on_ready` is called once, when every process has been ready for the first time."""
+    """`on_change` is called whenever a process has become ready, or has ended, or serves elsewhere, until the
+    stop begins."""
 
     def __init__(
-        self, processes: Sequence[WatchedProcess], signals: SignalPipe, on_ready: Callable[[], None]
+        self, processes: Sequence[WatchedProcess], signals: SignalPipe, on_change: Callable[[], None]
     ) -> None:
         self._processes = list(processes)
+        self._waiting = list(processes)  # for those before them to become ready for the first time
         self._signals = signals
-        self._on_ready = on_ready
-        self._announced = False
+        self._on_change = on_change
+        self._seen: list[tuple[int | None, bool, Places]] = []
         self._ending: ExitCode | None = None  # why we stop, once we do
         self._sentence = ""
 
     def run(self) -> tuple[ExitCode, str]:
         """Until told to stop; the exit code and, when it is not OK, what to tell the person."""
         try:
-            for process in self._processes:
-                process.start()
             while self._ending is None:
-                self._turn(self._next_due())
                 self._start_due()
+                self._turn(self._next_due())
         finally:
             self._stop_all()
         assert self._ending is not None
@@ -103,9 +103,10 @@ class Supervisor:
             code = process.reap()
             if code is not None:
                 self._ended(process, code)
-        if not self._announced and self._ending is None and all(one.is_ready for one in self._processes):
-            self._announced = True
-            self._on_ready()
+        now = [(one.pid, one.is_ready, one.places) for one in self._processes]
+        if now != self._seen and self._ending is None:
+            self._seen = now
+            self._on_change()
 
     def _stop_asked(self, number: signal.Signals) -> None:
         if self._ending is None:
@@ -145,8 +146,11 @@ class Supervisor:
 
     def _start_due(self) -> None:
         for process in self._processes:
-            if self._ending is None and process.due is not None and process.due <= time.monotonic():
+            if process.due is not None and process.due <= time.monotonic():
                 process.start()
+        begun = [process for process in self._processes if process not in self._waiting]
+        if self._waiting and all(process.is_ready for process in begun):
+            self._waiting.pop(0).start()
 
     def _stop_all(self) -> None:
         """The last one first: whoever uses another one is gone before that one goes."""

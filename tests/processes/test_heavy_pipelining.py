@@ -1,4 +1,4 @@
-"""A client that sends far more than one turn may answer, and reads all the time, gets every reply in order."""
+"""A client that sends far more than one turn answers, and reads all the time, gets every reply in order."""
 
 from __future__ import annotations
 

@@ -38,7 +38,11 @@ def test_first_start_serves_funded_users_and_ctrl_c_leaves_nothing(tmp_path: Pat
         assert len(family) >= 2
         assert up.stop(signal.SIGINT) == 0
         assert not any(map(is_alive, family))
-        assert up.stdout.splitlines()[-2:] == ["stopping (SIGINT)", "matchengine stopped"]
+        assert up.stdout.splitlines()[-3:] == [
+            "stopping (SIGINT)",
+            "accesshttp stopped",
+            "matchengine stopped",
+        ]
         assert up.stderr == ""
 
     with VxUp(tmp_path, "--port-offset", offset) as again:
@@ -66,6 +70,7 @@ def test_two_beside_each_other(tmp_path: Path) -> None:
         assert second.call(commands.BALANCE_QUERY, [1, "BTC"])["BTC"]["available"] == "0"
         settings = tomllib.loads((tmp_path / "second" / "up" / "matchengine.toml").read_text())
         assert settings["cli"]["address"] == f"tcp@127.0.0.1:{7317 + offsets[1]}"
+        assert second.url == f"http://127.0.0.1:{8080 + offsets[1]}"
         assert second.stop() == 0
         assert first.call(commands.ASSET_LIST, [])
 

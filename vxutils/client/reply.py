@@ -44,6 +44,8 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 def result_of(reply: Reply, request_id: int) -> Any:
     """The result. Raises: ExchangeError; NoAnswer if the reply is none to the request of this id."""
+    if not reply.body:
+        raise _unreadable(reply, "no body")
     try:
         body = _decode(reply.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

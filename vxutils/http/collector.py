@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import httptools
 
-from vxutils.http.messages import HttpFault
-
 
 class Collector:
     """One message: its target, headers and the pieces of its body."""
@@ -35,20 +33,20 @@ class Collector:
         self.target = b""
         self.headers: list[tuple[str, str]] = []
         self.headers_count = 0
+        """All that came; those beyond `headers_max` are counted, not kept."""
         self.pieces: list[bytes] = []
         self.body_size = 0
         self.is_head_complete = False
         self.is_complete = False
 
     def on_url(self, piece: bytes) -> None:
-        if not self.is_head_complete:
+        if not self.is_head_complete:  # else a trailer
             self.target += piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers_count += 1
-        if self.headers_count > self.headers_max:
-            raise HttpFault(431, f"more than {self.headers_max} headers")
-        if not self.is_head_complete:  # else it is a trailer
+        # No exception here: one that goes through llhttp leaves a reference cycle behind.
+        if self.headers_count <= self.headers_max and not self.is_head_complete:  # else a trailer
             self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:

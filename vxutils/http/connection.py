@@ -165,7 +165,7 @@ class Connection:
             self._output_moved_at = now
         self._output_before = waiting
         if waiting and now - self._output_moved_at > self._service.limits.send_timeout_s:
-            self._session.close("takes no answer")
+            self._session.fault("takes no answer")
 
     # ---- serving
 

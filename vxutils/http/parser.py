@@ -220,6 +220,7 @@ class RequestParser:
         )
         self._llhttp = new_llhttp(self._collector)
         self._collector.is_complete = False
+        self._collector.headers_count -= 1  # the one of the next line was counted already
         self._feed_llhttp(b"POST / HTTP/1.1\r\n" + framing + _BLANK_LINE)
         self._upgrades = False
 
@@ -286,11 +287,8 @@ class RequestParser:
             self._llhttp.feed_data(piece)
         except httptools.HttpParserUpgrade:
             self._upgrades = True
-        except httptools.HttpParserCallbackError as error:
-            fault = error.__context__
-            if isinstance(fault, HttpFault):
-                raise HttpFault(fault.status, fault.reason) from None
-            raise
+        except httptools.HttpParserCallbackError:
+            raise  # the fault of the collector, not of the client
         except httptools.HttpParserInvalidMethodError:
             # A word may be a method that we do not know; anything else is not HTTP.
             is_word = self._head[:1].isalpha()
@@ -298,3 +296,5 @@ class RequestParser:
         except httptools.HttpParserError as error:
             status = 505 if self.phase is Phase.HEAD and _OTHER_VERSION.match(self._head) else 400
             raise HttpFault(status, str(error)) from None
+        if self._collector.headers_count > self._limits.headers_max:
+            raise HttpFault(431, f"more than {self._limits.headers_max} headers")

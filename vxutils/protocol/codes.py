@@ -66,7 +66,7 @@ ORDER_BALANCE_NOT_ENOUGH: Final = ErrorCode(
     "balance not enough",
     "order_balance_not_enough",
     "amount",
-    "available: the amount of stock for a sell, the money for a buy",
+    "at most what is available: stock for a sell, price times amount of money for a buy",
 )
 ORDER_AMOUNT_TOO_SMALL: Final = ErrorCode(
     11,

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gateways.cli.running import read_running
 from tests.support.processes import wait_until
 from tests.vxutils.process.script import is_alive
 from vxnet.address import Address, parse_address
@@ -24,8 +25,18 @@ VX = [sys.executable, "-m", "gateways.cli"]
 DEADLINE_S = 20.0
 
 _READY = "matchengine ready: "
-_DEFAULT_PORTS = ((7316, socket.SOCK_STREAM), (7316, socket.SOCK_DGRAM), (7317, socket.SOCK_STREAM))
-_OFFSETS = range(2_000, 25_000)  # below the ports which the kernel gives to clients
+_HTTP_READY = "accesshttp listener ready: "
+_DEFAULT_PORTS = (
+    *((port, socket.SOCK_STREAM) for port in (7316, 7317, 7318, 8080, 8081)),
+    (7316, socket.SOCK_DGRAM),
+)
+_OFFSETS = range(2_000, 24_000)  # below the ports which the kernel gives to clients
+_HTTP_ANYWHERE = """
+[[listener]]
+bind = ["tcp@127.0.0.1:0"]
+[monitor]
+address = "tcp@127.0.0.1:0"
+"""
 
 
 def vx(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -53,8 +64,18 @@ def _is_free(port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
+def http_anywhere(directory: Path) -> list[str]:
+    """The words for an HTTP gateway on free ports."""
+    path = directory / "accesshttp-anywhere.toml"
+    path.write_text(_HTTP_ANYWHERE)
+    return ["--accesshttp-config", str(path)]
+
+
 class VxUp:
-    """`vx up WORDS` in `directory`. A context manager that starts it and ends it whatever happens."""
+    """`vx up WORDS` in `directory`. A context manager that starts it and ends it whatever happens.
+
+    Unless the words say something about it, the HTTP gateway is on free ports.
+    """
 
     def __init__(self, directory: Path, *words: object) -> None:
         self.directory = directory
@@ -65,6 +86,8 @@ class VxUp:
         # Named after the process that will be: two of them may run in one directory.
         self._files = self.directory / f"output-{random.SystemRandom().getrandbits(40):x}"
         self._files.mkdir()
+        if not {"--port-offset", "--accesshttp-config"} & set(self.words):
+            self.words += http_anywhere(self._files)
         with self._path("stdout").open("wb") as stdout, self._path("stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*VX, "up", *self.words],
@@ -112,10 +135,15 @@ class VxUp:
 
         wait_until(is_there, f"line {begin!r}, {times} times", DEADLINE_S)
 
-    def address(self) -> Address:
+    def address(self, ready: str = _READY) -> Address:
         """Where the engine takes requests since it was ready for the last time."""
-        line = [line for line in self.stdout.splitlines() if line.startswith(_READY)][-1]
-        return parse_address(line.removeprefix(_READY).split()[0])
+        line = [line for line in self.stdout.splitlines() if line.startswith(ready)][-1]
+        return parse_address(line.removeprefix(ready).split()[0])
+
+    @property
+    def url(self) -> str:
+        """Where the HTTP gateway takes requests."""
+        return str(self.address(_HTTP_READY)).replace("tcp@", "http://")
 
     def call(self, command: int, params: list[Any]) -> Any:
         """The result. Tried again while an engine comes back."""
@@ -139,9 +167,23 @@ class VxUp:
         return self.process.wait(DEADLINE_S)
 
     @property
+    def data_directory(self) -> Path:
+        given = self.words[self.words.index("--data-dir") + 1] if "--data-dir" in self.words else "vx-data"
+        return self.directory / given
+
+    def pid(self, name: str) -> int:
+        """What `vx up` has started under this name, and which lives."""
+
+        def found() -> list[int]:
+            running = read_running(self.data_directory) or []
+            return [one.pid for one in running if one.name == name and one.pid and is_alive(one.pid)]
+
+        wait_until(lambda: bool(found()), f"a living {name}")
+        return found()[0]
+
+    @property
     def watchdog_pid(self) -> int:
-        (pid,) = children(self.process.pid)
-        return pid
+        return self.pid("matchengine")
 
     @property
     def worker_pid(self) -> int:

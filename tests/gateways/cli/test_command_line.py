@@ -23,6 +23,11 @@ WRONG = [
     ["up", "--port-offset", "x"],
     ["up", "extra"],
     ["audit", "--data-dir", "x", "--js"],
+    ["accesshttp", "--data-dir", "x"],
+    ["accesshttp", "c.toml", "--data-dir", "x", "--role", "cook"],
+    ["config", "check"],
+    ["config", "check", "c.toml", "--process", "cook"],
+    ["status", "--port-offset", "x"],
 ]
 
 
@@ -35,7 +40,8 @@ def test_wrong_words_end_with_the_usage_code(words: list[str], capfd: pytest.Cap
     assert shown.out == "" and "usage: vx" in shown.err and "--help` tells more" in shown.err
 
 
-HELP = ["", "up", "call", "init", "adopt", "matchengine", "config", "config diff", "config apply", "audit"]
+HELP = ["", "up", "call", "init", "adopt", "matchengine", "accesshttp", "status", "audit"]
+HELP += ["config", "config check", "config diff", "config apply"]
 
 
 @pytest.mark.parametrize("words", HELP)

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from gateways.cli.effective import EffectiveSettings, effective_settings, packaged_settings
+from gateways.cli.effective import EffectiveSettings, effective_settings
+from gateways.cli.programs import ACCESSHTTP, ENGINE, Program, packaged_settings
 from tests.support.configs import c_config
 from vxutils.exits import ExitCode, ProcessExit
 
-DEFAULTS = packaged_settings("matchengine")
+DEFAULTS = packaged_settings(ENGINE)
 LOG = Path("/data/log/matchengine")
 
 
 def made_from(tmp_path: Path, text: str, offset: int = 0) -> EffectiveSettings:
     path = tmp_path / "given.settings"
     path.write_text(text)
-    return effective_settings(path, DEFAULTS, offset, LOG)
+    return effective_settings(ENGINE, path, offset, LOG)
 
 
 def table_of(settings: EffectiveSettings) -> dict[str, Any]:
@@ -31,10 +32,70 @@ def test_the_defaults_change_in_ports_and_log_only() -> None:
     expected = tomllib.loads(DEFAULTS.read_text())
     expected["svr"]["bind"] = ["tcp@127.0.0.1:8316", "udp@127.0.0.1:8316"]
     expected["cli"]["address"] = "tcp@127.0.0.1:8317"
+    expected["monitor"]["address"] = "tcp@127.0.0.1:8318"
     expected["log"]["path"] = str(LOG)
-    settings = effective_settings(DEFAULTS, DEFAULTS, 1000, LOG)
-    assert table_of(settings) == expected
-    assert settings.log_path == str(LOG)
+    for path in (DEFAULTS, None):
+        settings = effective_settings(ENGINE, path, 1000, LOG)
+        assert table_of(settings) == settings.table == expected
+        assert settings.log_path == str(LOG)
+
+
+def test_the_gateway_moves_with_its_backends() -> None:
+    expected = tomllib.loads(packaged_settings(ACCESSHTTP).read_text())
+    expected["listener"][0]["bind"] = ["tcp@127.0.0.1:9080"]
+    expected["monitor"]["address"] = "tcp@127.0.0.1:9081"
+    for backend, port in (("matchengine", 8316), ("marketprice", 8416), ("readhistory", 8424)):
+        expected[backend]["address"] = [f"tcp@127.0.0.1:{port}"]
+    expected["log"]["path"] = str(LOG)
+    assert table_of(effective_settings(ACCESSHTTP, None, 1000, LOG)) == expected
+
+
+IMPLIED = {("wire_style",): "viabtc", ("matchengine", "address"): ["tcp@127.0.0.1:5"]}
+
+GIVEN = [
+    ("", "viabtc", ["tcp@127.0.0.1:5"]),
+    ('wire_style = "plain"\n', "plain", ["tcp@127.0.0.1:5"]),
+    ('matchengine.address = ["tcp@127.0.0.1:70"]\n', "viabtc", ["tcp@127.0.0.1:80"]),
+    ("matchengine.buf_limit = 7\n", "viabtc", ["tcp@127.0.0.1:5"]),
+]
+
+
+@pytest.mark.parametrize(("text", "style", "address"), GIVEN)
+def test_what_neighbours_imply_stands_in_for_what_is_left_out(
+    tmp_path: Path, text: str, style: str, address: list[str]
+) -> None:
+    path = tmp_path / "given.toml"
+    path.write_text(text)
+    table = table_of(effective_settings(ACCESSHTTP, path, 10, LOG, IMPLIED))
+    assert (table["wire_style"], table["matchengine"]["address"]) == (style, address)
+    assert table["listener"][0]["bind"] == ["tcp@127.0.0.1:8090"]
+
+
+def test_several_listeners_are_moved(tmp_path: Path) -> None:
+    path = tmp_path / "given.toml"
+    path.write_text('[[listener]]\nbind = ["tcp@127.0.0.1:1"]\n[[listener]]\nbind = ["stream@/s"]\n')
+    table = table_of(effective_settings(ACCESSHTTP, path, 10, LOG))
+    assert [one["bind"] for one in table["listener"]] == [["tcp@127.0.0.1:11"], ["stream@/s"]]
+
+
+def test_a_gateway_of_the_c_system_is_moved_as_a_whole(tmp_path: Path) -> None:
+    backend = {"name": "x", "addr": "tcp@127.0.0.1:7316", "max_pkg_size": 1}
+    config = {
+        "svr": {"bind": "tcp@0.0.0.0:8080"},
+        "monitor": {"bind": ["tcp@127.0.0.1:8081"]},
+        "matchengine": backend,
+        "log": {"path": ""},
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    settings = effective_settings(ACCESSHTTP, path, 10, LOG, IMPLIED)
+    assert settings.is_c
+    assert table_of(settings) == {
+        "svr": {"bind": "tcp@0.0.0.0:8090"},
+        "monitor": {"bind": ["tcp@127.0.0.1:8091"]},
+        "matchengine": backend | {"addr": "tcp@127.0.0.1:7326"},
+        "log": {"path": str(LOG)},
+    }
 
 
 def test_addresses_left_out_of_a_file_are_moved_too(tmp_path: Path) -> None:
@@ -91,7 +152,10 @@ SHAPELESS = [
 
 @pytest.mark.parametrize("text", SHAPELESS)
 def test_wrong_shapes_are_left_to_the_engine(tmp_path: Path, text: str) -> None:
-    changed, given = table_of(made_from(tmp_path, text, 1)), table_of(EffectiveSettings(text, "", []))
+    changed, given = (
+        table_of(made_from(tmp_path, text, 1)),
+        table_of(EffectiveSettings(text, False, "", [], {})),
+    )
     assert {name: changed[name] for name in given} == given
 
 
@@ -115,7 +179,7 @@ def test_what_cannot_be_is_refused(
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProcessExit) as refused:
-        effective_settings(tmp_path / "none.toml", DEFAULTS, 0, LOG)
+        effective_settings(ENGINE, tmp_path / "none.toml", 0, LOG)
     assert refused.value.code is ExitCode.CONFIG
     assert "No such file" in refused.value.sentence
 
@@ -123,5 +187,5 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_package_without_settings_is_an_installation_fault() -> None:
     for package in ("vxnet", "no_such_package"):
         with pytest.raises(ProcessExit) as refused:
-            packaged_settings(package)
+            packaged_settings(Program("none", package))
         assert refused.value.code is ExitCode.CONFIG

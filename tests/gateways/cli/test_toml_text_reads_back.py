@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateways.cli.effective import packaged_settings
+from gateways.cli.programs import PROGRAMS, Program, packaged_settings
 from gateways.cli.toml_text import toml_text
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -24,8 +24,9 @@ def test_any_table_reads_back(table: dict[str, Any]) -> None:
     assert tomllib.loads(toml_text(table)) == table
 
 
-def test_the_packaged_settings_read_back() -> None:
-    table = tomllib.loads(packaged_settings("matchengine").read_text())
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_packaged_settings_read_back(program: Program) -> None:
+    table = tomllib.loads(packaged_settings(program).read_text())
     assert tomllib.loads(toml_text(table)) == table
 
 

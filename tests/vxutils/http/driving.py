@@ -1,4 +1,4 @@
-"""What the tests of the HTTP server share: a server on a loop, and clients of plain sockets in the same thread."""
+"""What the tests of the HTTP server share: a server on a loop, and plain sockets in the same thread."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -48,7 +49,7 @@ def parse(pieces: Iterable[bytes], limits: HttpLimits | None = None) -> list[Req
 
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     borders = [0, *sorted(places), len(data)]
-    return [data[start:end] for start, end in zip(borders, borders[1:], strict=False) if end > start]
+    return [data[start:end] for start, end in itertools.pairwise(borders) if end > start]
 
 
 @pytest.mark.parametrize("number", range(len(REQUESTS)))

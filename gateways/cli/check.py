@@ -1,0 +1,64 @@
+"""`vx config check`: whether a settings file of any process can be used, with everything that is wrong in it.
+
+The settings module of that process judges; it is loaded by name and is the only thing of a service that is
+ever loaded here. Nothing is started, and no data directory is looked at: whether the assets and markets are
+those in force is what `vx config diff` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any, Final
+
+from gateways.cli.output import complain, show
+from gateways.cli.programs import ACCESSHTTP, ENGINE, PROGRAMS, Program
+from vxutils.exits import ExitCode, ProcessExit
+from vxutils.settings import SettingsError, is_c_config, parse_c_json, parse_toml, read_text
+
+_ONLY_THERE: Final = (
+    (ACCESSHTTP, ("listener", "http", "matchengine", "marketprice", "readhistory", "worker_num")),
+    (ENGINE, ("asset", "market", "assets", "markets", "journal", "cli", "slice_interval", "wire_style")),
+)
+"""Sections by which a file is known, those of the gateway first: it has `wire_style` too."""
+
+
+def config_check(options: argparse.Namespace) -> int:
+    """`vx config check`; FAILURE never: a file is fine, or it is refused with CONFIG.
+
+    Raises: ProcessExit (CONFIG with all problems; USAGE if it is not clear whose file it is).
+    """
+    path: Path = options.config
+    try:
+        program = _named(options.process) if options.process else _recognised(path)
+        settings = importlib.import_module(f"{program.package}.settings")
+        allowed = options.embedded if program is ENGINE else options.allow_open_bind
+        loaded = settings.load_settings(path, allowed)
+    except SettingsError as error:
+        listed = "\n  ".join(error.problems)
+        raise ProcessExit(ExitCode.CONFIG, f"{path} can not be used:\n  {listed}") from None
+    for warning in loaded.warnings:
+        complain(f"vx: {path}: {warning}")
+    show(f"{path} can be used by {program.name}")
+    return ExitCode.OK
+
+
+def _named(name: str) -> Program:
+    return next(program for program in PROGRAMS if program.name == name)
+
+
+def _recognised(path: Path) -> Program:
+    """Whose file it is, by its name or by what it holds. Raises: SettingsError, ProcessExit."""
+    named = [program for program in PROGRAMS if path.name.startswith(program.name)]
+    if len(named) == 1:
+        return named[0]
+    text = read_text(path)
+    table: dict[str, Any] = parse_c_json(text)[0] if is_c_config(text) else parse_toml(text)
+    for program, sections in _ONLY_THERE:
+        if any(section in table for section in sections):
+            return program
+    names = " or ".join(program.name for program in PROGRAMS)
+    raise ProcessExit(
+        ExitCode.USAGE, f"it can not be seen for which process {path} is: name it with --process {names}"
+    )
