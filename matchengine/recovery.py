@@ -20,6 +20,7 @@ from matchengine import slices
 from matchengine.core import snapshot
 from matchengine.core.engine import Engine
 from matchengine.core.rules import rules_hash
+from matchengine.journal.archive import ARCHIVE_DIRECTORY
 from matchengine.journal.format import JournalError
 from matchengine.journal.reader import Frame, JournalEnd, scan
 from matchengine.journal.record import Record, decode_records
@@ -86,9 +87,10 @@ def recover(
         good, warnings = slices.newest_good_slice(disk, directory, system.id_bytes, through)
     engine, position = Engine(), Position()
     if good is not None:
-        engine, position = _load_slice(disk, good)
+        engine, position = load_slice(disk, good)
     start = position.sequence
-    journal = scan(disk, journal_directory, system.id_bytes, start + 1)
+    archive = data_directory / ARCHIVE_DIRECTORY
+    journal = scan(disk, journal_directory, system.id_bytes, start + 1, archive)
     for frame in journal if through is None or start < through else ():
         _replay_frame(engine, position, frame)
         if progress is not None and position.sequence // PROGRESS_RECORDS != (
@@ -124,7 +126,8 @@ def write_slice(
     return slices.write_slice(disk, data_directory / SLICES_DIRECTORY, header, items)
 
 
-def _load_slice(disk: Disk, good: slices.Slice) -> tuple[Engine, Position]:
+def load_slice(disk: Disk, good: slices.Slice) -> tuple[Engine, Position]:
+    """The state that a slice holds. Raises: SliceError when it has changed since it was verified."""
     items = slices.read_items(disk, good)
     name, outcome_crc = cast(list[Any], next(items))
     assert name == "chain", "a slice begins with the outcome chain"
@@ -135,7 +138,12 @@ def _load_slice(disk: Disk, good: slices.Slice) -> tuple[Engine, Position]:
 
 
 def _replay_frame(engine: Engine, position: Position, frame: Frame) -> None:
-    outcomes = [_replay(engine, position, record) for record in decode_records(frame.payload)]
+    outcomes = [replay_record(engine, position, record) for record in decode_records(frame.payload)]
+    prove_frame(position, frame, outcomes)
+
+
+def prove_frame(position: Position, frame: Frame, outcomes: list[bytes]) -> None:
+    """Chains the packed outcomes of all records of a frame, and proves its digest. Raises: ReplayDiffers."""
     position.digest = chain_digest(position.digest, b"".join(outcomes))
     if position.digest != frame.digest:
         raise ReplayDiffers(
@@ -145,8 +153,8 @@ def _replay_frame(engine: Engine, position: Position, frame: Frame) -> None:
         )
 
 
-def _replay(engine: Engine, position: Position, record: Record) -> bytes:
-    """Applies one record and proves its outcome; returns the packed outcome."""
+def replay_record(engine: Engine, position: Position, record: Record) -> bytes:
+    """Applies one record and proves its outcome; returns the packed outcome. Raises: ReplayDiffers."""
     assert record.sequence == position.sequence + 1, "slices and frames end at the same sequences"
     command = record.command
     engine.apply(command)

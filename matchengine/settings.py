@@ -82,6 +82,23 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True):
     disk_reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 256 << 20
 
 
+class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorder, second process of this package.
+
+    `lag_part_max`: new orders are refused while the journal that waits for the recorder is more than this
+    part of the free space. `slice_minutes`: a slice after so many minutes even if fewer than `slice_records`
+    came (0: none by time). `messages_keep_hours`: messages that every consumer has taken go after so long.
+    `check_bytes_max`: a larger history.db is not checked through at start. `archive`: whether old journal
+    segments are compressed; otherwise they stay as they are.
+    """
+
+    lag_part_max: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    slice_minutes: Annotated[int, Meta(ge=0, le=525_600)] = 60
+    messages_keep_hours: Annotated[int, Meta(ge=0, le=87_600)] = 168
+    check_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50)] = 4 << 30
+    archive: bool = True
+
+
 class AssetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[asset]]`: decimals kept and decimals shown (None: as many as are kept)."""
 
@@ -132,6 +149,7 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     queue_age_max_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 500
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
+    recorder: RecorderSettings = RecorderSettings()
     slice_records: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
     repeat_age_s: Seconds = 90 * 86_400
     key_age_s: Seconds = 86_400

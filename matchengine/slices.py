@@ -44,6 +44,8 @@ FORMAT_VERSION = 1
 BLOCK_BYTES_MAX = 1024 * 1024
 HEADER_BYTES = 128
 FOOTER_BYTES = 64
+NEEDED_FILE = "NEEDED"
+NEEDED_BYTES_MAX = 4096
 
 _HEADER_MAGIC = b"VXSLICE\0"
 _FOOTER_MAGIC = b"VXSLCEND"
@@ -253,15 +255,50 @@ def newest_good_slice(
     return None, warnings
 
 
-def remove_older(disk: Disk, directory: Path, keep: int = 2) -> list[Path]:
-    """Removes all but the newest `keep` slices, and what an interrupted writing left; returns what went.
+def newest_at(files: list[SliceFile], sequence: int) -> SliceFile | None:
+    """The newest of these slices, oldest first, that is at or before `sequence`."""
+    return next((file for file in reversed(files) if file.sequence <= sequence), None)
 
-    Never while a slice is being written. Raises: SliceIOError.
+
+def declare_needed(disk: Disk, directory: Path, sequences: Iterable[int]) -> None:
+    """Has `remove_older` keep, for each of these sequences, the newest slice at or before it.
+
+    Said by whoever starts from slices besides the engine; replaces what was said before. Durable on return.
+
+    Raises: SliceIOError.
+    """
+    text = "".join(f"{sequence}\n" for sequence in sorted(set(sequences)))
+    try:
+        disk.make_directory(directory)
+        disk.write_atomically(directory / NEEDED_FILE, text.encode())
+    except OSError as error:
+        raise SliceIOError(f"{directory / NEEDED_FILE} can not be written: {error}") from error
+
+
+def needed(disk: Disk, directory: Path) -> list[int]:
+    """What `declare_needed` was told last. Raises: SliceIOError: then no slice may be removed."""
+    path = directory / NEEDED_FILE
+    try:
+        text = disk.read_file(path, NEEDED_BYTES_MAX)
+        return [int(line) for line in text.split()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise SliceIOError(f"{path} can not be read: {error}; no slice is removed") from error
+
+
+def remove_older(disk: Disk, directory: Path, keep: int = 2, unfinished: bool = True) -> list[Path]:
+    """Removes all slices but the newest `keep` and those that are `needed`; returns what went.
+
+    With `unfinished` also what an interrupted writing left: never while a slice is being written here.
+    Raises: SliceIOError.
     """
     assert keep >= 1, "one slice is always kept"
-    old = [file.path for file in list_slices(disk, directory)[:-keep]]
+    files = list_slices(disk, directory)
+    wanted = {newest_at(files, sequence) for sequence in needed(disk, directory)}
+    old = [file.path for file in files[:-keep] if file not in wanted]
     try:
-        if disk.is_directory(directory):
+        if unfinished and disk.is_directory(directory):
             old += [directory / name for name in disk.names(directory) if name.endswith(_UNFINISHED)]
         for path in old:
             disk.unlink(path)

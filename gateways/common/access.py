@@ -1,7 +1,7 @@
 """Who may come in, and what he may ask: one listener's rules, decided without I/O.
 
     accepted connection -> admits_peer(ip)           in the listener, before a worker sees it
-    request             -> refusal(headers)          in the worker: Origin, then token
+    request             -> allows_origin(Origin), refusal(Authorization)     in the worker
     method              -> `offered`                 in the worker
 
 Tokens are kept as digests and compared in constant time; neither they nor what a client sent instead is
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateways.common.errors import ORIGIN_REFUSED, TOKEN_REQUIRED, GatewayError
+from gateways.common.errors import TOKEN_REQUIRED, GatewayError
 from gateways.common.methods import offered
 from gateways.common.settings import ListenerSettings, TokenSettings, token_text_problems
 from vxutils.settings import SettingsError
@@ -50,20 +50,13 @@ class Access:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks)
 
-    def refusal(self, origin: str | None, authorization: str | None) -> GatewayError | None:
-        """Why a request with these headers (None: not there) may not be served; None if it may.
-
-        A browser's preflight carries no token, so `origin` is judged first.
-        """
-        if origin is not None and origin not in self._origins:
-            return ORIGIN_REFUSED
-        if self._digests and not self._has_token(authorization):
-            return TOKEN_REQUIRED
-        return None
-
     def allows_origin(self, origin: str) -> bool:
         """Whether pages of this origin may call."""
         return origin in self._origins
+
+    def refusal(self, authorization: str | None) -> GatewayError | None:
+        """Why a request with this `Authorization` (None: it has none) may not be served; None if it may."""
+        return TOKEN_REQUIRED if self._digests and not self._has_token(authorization) else None
 
     def _has_token(self, authorization: str | None) -> bool:
         scheme, _, token = (authorization or "").strip().partition(" ")

@@ -40,7 +40,10 @@ MISMATCH_LOG_PERIOD_S: Final = 1.0
 
 
 class Backend:
-    """One service. `timeouts`, `losses` and `mismatches` count calls whose outcome is unknown."""
+    """One service; without an address it is not in use, and never connected.
+
+    `timeouts`, `losses` and `mismatches` count calls whose outcome is unknown.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, name: str, settings: BackendSettings, timeout_s: float
@@ -54,44 +57,36 @@ class Backend:
         self._inflight_max = settings.inflight_max
         self._params_max = settings.request_size_bytes_max - HEADER_SIZE
         self._mismatch_log = OncePer(MISMATCH_LOG_PERIOD_S)
-        self._client = RpcClient(
-            loop,
-            name,
-            [parse_address(text) for text in settings.address],
-            RpcClientSettings(
-                ClientSettings(
-                    max_pkg_size=settings.max_pkg_size,
-                    buf_limit=settings.buf_limit,
-                    read_mem=settings.read_mem,
-                    write_mem=settings.write_mem,
-                    reconnect_timeout_s=settings.reconnect_timeout_s,
-                ),
-                heartbeat_timeout_s=settings.heartbeat_timeout_s,
-                inflight_max=settings.inflight_max,
-            ),
-        )
+        self._client = _client(loop, name, settings) if settings.address else None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the settings name an address for it."""
+        return self._client is not None
 
     @property
     def is_connected(self) -> bool:
-        return self._client.is_connected
+        return self._client is not None and self._client.is_connected
 
     @property
     def inflight(self) -> int:
         """Requests sent and not yet answered."""
-        return self._client.inflight
+        return 0 if self._client is None else self._client.inflight
 
     @property
     def late_replies(self) -> int:
         """Replies that came after their deadline, and were dropped."""
-        return self._client.unmatched_replies
+        return 0 if self._client is None else self._client.unmatched_replies
 
     def start(self) -> None:
         """Begin to connect, for ever."""
-        self._client.start()
+        if self._client is not None:
+            self._client.start()
 
     def stop(self) -> None:
         """Close; what is in flight ends as BACKEND_LOST."""
-        self._client.stop()
+        if self._client is not None:
+            self._client.stop()
 
     def call(self, command: Command, body: bytes, key: bytes, request_id: int, done: Done) -> None:
         """Send one request; `done` is called exactly once, in here when nothing can be sent.
@@ -102,10 +97,11 @@ class Backend:
             rule = f"at most {self._params_max} bytes, written with a space behind each comma and colon"
             done(invalid(TOO_LARGE_STATUS, "request_too_large", "params", rule))
             return
-        if not self._client.is_connected:
+        client = self._client
+        if client is None or not client.is_connected:
             done(BACKEND_DOWN)
             return
-        if self._client.inflight >= self._inflight_max:
+        if client.inflight >= self._inflight_max:
             done(TOO_MUCH_IN_FLIGHT)
             return
         unsigned = request_id & 0xFFFF_FFFF_FFFF_FFFF
@@ -119,7 +115,7 @@ class Backend:
             else:
                 done(self._failure(reply))  # type: ignore[arg-type]
 
-        self._client.call(command.id, body, replied, self._timeout_s, key, unsigned)
+        client.call(command.id, body, replied, self._timeout_s, key, unsigned)
 
     def _failure(self, error: CallError) -> GatewayError:
         match error.failure:
@@ -172,3 +168,23 @@ class Backends:
     def stop(self) -> None:
         for backend in self:
             backend.stop()
+
+
+def _client(loop: asyncio.AbstractEventLoop, name: str, settings: BackendSettings) -> RpcClient:
+    connection = ClientSettings(
+        max_pkg_size=settings.max_pkg_size,
+        buf_limit=settings.buf_limit,
+        read_mem=settings.read_mem,
+        write_mem=settings.write_mem,
+        reconnect_timeout_s=settings.reconnect_timeout_s,
+    )
+    return RpcClient(
+        loop,
+        name,
+        [parse_address(text) for text in settings.address],
+        RpcClientSettings(
+            connection,
+            heartbeat_timeout_s=settings.heartbeat_timeout_s,
+            inflight_max=settings.inflight_max,
+        ),
+    )

@@ -6,7 +6,8 @@
 It owns the seqpacket server, and what each worker last reported. It never waits: a descriptor is with the
 kernel, or waits in a bounded queue, or is refused.
 
-Source: protocol.md 8.1; 12.5 number 73 (the C listener throws dice and drops what a full worker can not take).
+Source: protocol.md 8.1; 12.5 number 73 (the C listener throws dice, and drops what a full worker can not
+take).
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Dispatcher:
         self.arrivals: dict[int, int] = {}
         """How often a worker of that index came; more than once means it was restarted, or we were silent."""
         self._changed = changed
+        self._is_stopping = False
         limits = ServerLimits(
             max_pkg_size=MESSAGE_SIZE_BYTES_MAX, buf_limit=1, connections_max=WORKERS_MAX, backlog=WORKERS_MAX
         )
@@ -92,6 +94,8 @@ class Dispatcher:
         self._server.start()
 
     def stop(self) -> None:
+        """Let the workers go; they keep what they have."""
+        self._is_stopping = True
         self._server.stop()
 
     def reports(self) -> Iterable[Report]:
@@ -121,11 +125,7 @@ class Dispatcher:
         """A worker; it has a seat once it has reported."""
 
     def closed(self, session: Session, reason: str) -> None:
-        seat, session.data = session.data, None
-        if isinstance(seat, WorkerSeat) and self.seats.get(seat.report.worker) is seat:
-            del self.seats[seat.report.worker]
-            _log.warning("worker %d (process %d) is gone: %s", seat.report.worker, seat.report.pid, reason)
-            self._changed(len(self.seats))
+        self._give_up(session, reason)
 
     def packets(self, session: Session, packets: list[Packet]) -> None:
         for packet in packets:
@@ -142,6 +142,9 @@ class Dispatcher:
 
     def _take(self, session: Session, report: Report) -> None:
         seat = session.data
+        if report.leaving:
+            self._give_up(session, "it stops")
+            return
         if isinstance(seat, WorkerSeat):
             seat.report = report
             return
@@ -154,3 +157,13 @@ class Dispatcher:
         if former is not None:
             former.session.close("another worker has its place")
         self._changed(len(self.seats))
+
+    def _give_up(self, session: Session, reason: str) -> None:
+        """Nobody is sent to this worker any more; what it has it keeps."""
+        seat, session.data = session.data, None
+        if self._is_stopping or not isinstance(seat, WorkerSeat):
+            return
+        if self.seats.get(seat.report.worker) is seat:
+            del self.seats[seat.report.worker]
+            _log.warning("worker %d (process %d) is gone: %s", seat.report.worker, seat.report.pid, reason)
+            self._changed(len(self.seats))

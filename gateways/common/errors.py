@@ -62,8 +62,15 @@ TOO_MUCH_IN_FLIGHT: Final = _error(
     "too_many_requests_in_flight",
     "not executed; try again later",
 )
-STOPPING: Final = _error(
-    503, SERVICE_UNAVAILABLE, Outcome.REFUSED, "stopping", "not executed; connect again and send it again"
+NO_WORKER: Final = _error(
+    503, SERVICE_UNAVAILABLE, Outcome.REFUSED, "no_worker_free", "not executed; connect again later"
+)
+PEER_REFUSED: Final = _error(
+    403,
+    REQUIRE_AUTHENTICATION,
+    Outcome.NOT_SENT,
+    "peer_not_allowed",
+    "your address may not use this one; an operator can list its network in `allow_cidrs`",
 )
 TIMEOUT: Final = _error(
     504,

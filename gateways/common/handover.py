@@ -40,7 +40,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker says about itself.
 
     `adopted`: descriptors taken over this connection to the listener. `room`: how many more connections
-    it would take. `backends`: which of them are connected. `samples`: its metrics.
+    it would take. `leaving`: it stops, and wants none. `backends`: which of them are connected. `samples`:
+    its metrics; `latency_counts` and `latency_total_s` are what its `Buckets` hold.
     """
 
     worker: int
@@ -48,8 +49,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     adopted: int
     room: int
+    leaving: bool
     backends: dict[str, bool]
     samples: list[Sample]
+    latency_counts: list[int]
+    latency_total_s: float
 
 
 def encode_report(report: Report) -> bytes:

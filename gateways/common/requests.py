@@ -68,10 +68,8 @@ def decode_request(text: bytes) -> Request:
     """
     try:
         wire = _decode(text)
-    except msgspec.ValidationError as error:
-        raise BadRequest("not_an_object", "", f"the body is one JSON object ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest("not_json", "", f"the body is one JSON object ({error})") from None
+        raise BadRequest("not_a_json_object", "", f"the body is one JSON object ({error})") from None
     request_id, method, params = wire.id, wire.method, wire.params
     if type(request_id) is not int or not INTEGER_MIN <= request_id <= INTEGER_MAX:
         raise BadRequest("invalid_id", "id", "an integer of signed 64 bits")

@@ -37,14 +37,14 @@ OPEN_BIND_FLAG = "--allow-open-bind"
 
 
 class BackendSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One service behind the gateway; several addresses are alternatives, of one kind.
+    """One service behind the gateway; several addresses are alternatives, of one kind; none: not in use.
 
     `request_size_bytes_max` is the `max_pkg_size` of that service: a larger request is refused here.
     `max_pkg_size` bounds one reply, `buf_limit` * `max_pkg_size` the unsent output. `inflight_max`:
     requests without a reply in each worker; more are refused.
     """
 
-    address: Addresses
+    address: Annotated[tuple[AddressText, ...], Meta(max_length=64)]
     request_size_bytes_max: PacketSizeBytes = 10_240
     max_pkg_size: PacketSizeBytes = 2_000_000
     buf_limit: Annotated[int, Meta(ge=1, le=BUF_LIMIT_MAX)] = 100
@@ -183,17 +183,3 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-__all__ = [
-    "OPEN_BIND_FLAG",
-    "AddressText",
-    "BackendSettings",
-    "ListenerSettings",
-    "TokenSettings",
-    "backend_problems",
-    "is_loopback",
-    "listener_problems",
-    "monitor_problems",
-    "token_text_problems",
-]

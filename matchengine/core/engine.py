@@ -212,9 +212,7 @@ class Engine:
         )
         outcome = self.outcome
         outcome.append(order_id)
-        self.last_deal_id = execute(
-            market, order, command.time_us, outcome, self.last_deal_id, self.events
-        )
+        self.last_deal_id = execute(market, order, command.time_us, outcome, self.last_deal_id, self.events)
         outcome.append(order.left)
         events = self.events
         if order.left:
@@ -265,9 +263,7 @@ class Engine:
         )
         outcome = self.outcome
         outcome.append(order_id)
-        self.last_deal_id = execute(
-            market, order, command.time_us, outcome, self.last_deal_id, self.events
-        )
+        self.last_deal_id = execute(market, order, command.time_us, outcome, self.last_deal_id, self.events)
         outcome.append(order.left)
         if self.events is not None:
             self.events += (OrderDone(order), OrderEvent(FINISH, order))

@@ -135,7 +135,7 @@ def _append_steps(
     stock_after: int,
     money_after: int,
 ) -> None:
-    """One side's steps: it gives, gets, and pays a fee out of that; the totals are those after all of them."""
+    """One side's steps: it gives, gets, and pays a fee out of that. The totals are those after all three."""
     user, order_id = order.user, order.id
     stock, money = market.rule.stock, market.rule.money
     stock_prec, deal_prec = market.stock_prec, market.stock_prec + market.money_prec

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from matchengine.journal import format as layout
+from matchengine.journal.archive import archived_name, list_archived, read_archived
 from matchengine.journal.durable import check_floor
 from matchengine.journal.format import JournalDamaged
 from matchengine.journal.segments import SegmentFile, list_segments
@@ -83,15 +84,24 @@ class JournalScan:
     """Iterate once over the frames; afterwards `end` tells where the journal stops (None: no segment yet).
 
     The first frame given out is the one that holds `from_sequence`; the segments before are not read.
+    Segments that the journal has no more are taken from `archive`, if it is given.
     """
 
-    def __init__(self, disk: Disk, directory: Path, system_id: bytes, from_sequence: int = 1) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        directory: Path,
+        system_id: bytes,
+        from_sequence: int = 1,
+        archive: Path | None = None,
+    ) -> None:
         assert from_sequence >= 1, "sequences start at 1"
         self.end: JournalEnd | None = None
         self._disk = disk
         self._directory = directory
         self._system_id = system_id
         self._from_sequence = from_sequence
+        self._archive = archive
         self._expected = 0
         self._last_time_us: int | None = None
         self._last_digest: bytes | None = None
@@ -103,6 +113,7 @@ class JournalScan:
         if not segments:
             check_floor(self._disk, self._directory, self._system_id, None)
             return
+        segments = self._archived_before(segments[0]) + segments
         first = self._first_to_read(segments)
         self._expected = segments[first].first_sequence
         before: _Read | None = None
@@ -133,6 +144,18 @@ class JournalScan:
             torn=self._torn,
         )
 
+    def _archived_before(self, oldest: SegmentFile) -> list[SegmentFile]:
+        """The archived segments that lead to `oldest` without a gap, if what is wanted is before it."""
+        found: list[SegmentFile] = []
+        if self._archive is None or oldest.first_sequence <= self._from_sequence:
+            return found
+        known = {file.number: file for file in list_archived(self._disk, self._archive)}
+        number = oldest.number - 1
+        while number in known:
+            found.insert(0, known[number])
+            number -= 1
+        return found
+
     def _first_to_read(self, segments: list[SegmentFile]) -> int:
         if segments[0].first_sequence > self._from_sequence:
             raise layout.JournalMissing(
@@ -146,7 +169,15 @@ class JournalScan:
 
     def _read(self, path: Path) -> bytes:
         try:
-            fd = self._disk.open_to_read(path)
+            if path.parent == self._archive:
+                return read_archived(self._disk, path)
+            try:
+                fd = self._disk.open_to_read(path)
+            except FileNotFoundError:
+                if self._archive is None:
+                    raise
+                # It went to the archive after we had listed the journal.
+                return read_archived(self._disk, self._archive / archived_name(path.name))
             try:
                 size = self._disk.size(fd)
                 if size > layout.SEGMENT_BYTES_MAX:
@@ -248,9 +279,11 @@ class JournalScan:
         self._torn = TornTail(segment.path, offset, used)
 
 
-def scan(disk: Disk, directory: Path, system_id: bytes, from_sequence: int = 1) -> JournalScan:
+def scan(
+    disk: Disk, directory: Path, system_id: bytes, from_sequence: int = 1, archive: Path | None = None
+) -> JournalScan:
     """A verified pass over the journal of a data directory that is not in use; see `JournalScan`."""
-    return JournalScan(disk, directory, system_id, from_sequence)
+    return JournalScan(disk, directory, system_id, from_sequence, archive)
 
 
 def _zeros_from(data: bytes, offset: int) -> bool:

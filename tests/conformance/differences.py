@@ -42,6 +42,7 @@ UNRECORDED = frozenset(
         "reply before durable",
         "state after a restart",
         "repeat update memory",
+        "times within one command",
     }
 )
 

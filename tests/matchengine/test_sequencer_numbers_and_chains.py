@@ -121,9 +121,9 @@ def test_logic_that_decides_otherwise_is_found_at_its_record(tmp_path: Path, mon
         worker.crash()
     original = execute
 
-    def generous(market: Any, taker: Any, time_us: int, outcome: list[int]) -> int:
+    def generous(market: Any, taker: Any, *others: Any) -> int:
         taker.taker_fee = 0
-        return original(market, taker, time_us, outcome)
+        return original(market, taker, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(engine_module, "execute", generous)

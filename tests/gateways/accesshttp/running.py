@@ -256,17 +256,34 @@ class Gateway:
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"ended with {self._process.returncode}\n{self.output}"
-        for line in self.stdout.splitlines(keepends=True):
-            if line.startswith("accesshttp listener ready: ") and line.endswith("\n"):
-                served, _, monitor = line.removeprefix("accesshttp listener ready: ").partition(" monitor ")
-                self.addresses = [parse_address(word) for word in served.split()]
-                self.monitor = parse_address(monitor.strip()) if monitor else None
-                return self.monitor is None or self._workers_are_here()
-        return False
+        if not self.listener_starts:
+            return False
+        served, _, monitor = self._ready_lines()[-1].partition(" monitor ")
+        self.addresses = [parse_address(word) for word in served.split()]
+        self.monitor = parse_address(monitor.strip()) if monitor else None
+        return self.monitor is None or self.workers_are_here()
 
-    def _workers_are_here(self) -> bool:
-        facts = self.health()["facts"]
+    def workers_are_here(self) -> bool:
+        """Whether the listener sees all workers."""
+        try:
+            facts = self.health()["facts"]
+        except OSError:
+            return False
         return bool(facts["workers"] == facts["workers_wanted"])
+
+    def follow(self) -> None:
+        """Wait until a restarted listener and all workers are ready, and take the new addresses."""
+        wait_until(self._is_ready, "the gateway to be ready again", READY_TIMEOUT_S)
+
+    @property
+    def listener_starts(self) -> int:
+        """How many listeners have announced themselves."""
+        return len(self._ready_lines())
+
+    def _ready_lines(self) -> list[str]:
+        start = "accesshttp listener ready: "
+        lines = self.stdout.splitlines(keepends=True)
+        return [line.removeprefix(start) for line in lines if line.startswith(start) and line.endswith("\n")]
 
     # -- facts ---------------------------------------------------------------------------------
 

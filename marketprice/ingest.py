@@ -1,0 +1,161 @@
+"""Deals into the state, and the state into its file: both in small steps between answers to clients.
+
+    every POLL_S, at once while there is more:  feed -> decode -> markets     at most STEP_MESSAGES
+    every SAVE_S, sooner after SAVE_DEALS:      markets + position -> store -> consumer position
+    every PURGE_S:                              candles that are too old
+
+What can not be saved is kept and tried again; when UNSAVED_MAX deals wait for the disk, no more are taken
+until it is back, so nothing is lost and memory is bounded. A message that is no deal is skipped, as in the C
+system, and counted. It owns the position; the state is changed by nobody else.
+
+Source: protocol.md 6.3, 6.4 (timers; the C system saves every 10 s, piece by piece).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from marketprice.core.kline import Retention
+from marketprice.core.market import Markets
+from marketprice.feed import DealsFeed, position_of, publish
+from marketprice.messages import BadMessage, decode_deal
+from marketprice.persistence import Position, Store
+from vxnet.clock import Clock, OncePer
+from vxnet.timer import Timer
+from vxutils.disk import Disk
+
+POLL_S: Final = 0.02
+STEP_MESSAGES: Final = 500  # some 5 ms
+SAVE_S: Final = 1.0
+SAVE_DEALS: Final = 5_000  # some 25 ms
+UNSAVED_MAX: Final = 100_000
+PURGE_S: Final = 3_600.0
+LOG_PERIOD_S: Final = 60.0
+
+_log = logging.getLogger("vx.marketprice.ingest")
+
+
+class Ingest:
+    """Feeds `markets` from `position` on, between `start` and `stop`.
+
+    `saved` is how far the store is; `trouble` what keeps it from going on, None if nothing does.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        directory: Path,
+        markets: Markets,
+        position: Position,
+        feed: DealsFeed,
+        store: Store,
+        retention: Retention,
+        clock: Clock,
+        disk: Disk,
+    ) -> None:
+        self.markets = markets
+        self.position = position
+        self.saved = position
+        self.deals = 0
+        self.bad_messages = 0
+        self._save_trouble: str | None = None
+        self._loop = loop
+        self._directory = directory
+        self._feed = feed
+        self._store = store
+        self._retention = retention
+        self._clock = clock
+        self._disk = disk
+        self._next_step: asyncio.Handle | None = None
+        self._failure_log = OncePer(LOG_PERIOD_S)
+        self._bad_log = OncePer(LOG_PERIOD_S)
+        self._timers = (
+            Timer(loop, POLL_S, self.step, repeat=True),
+            Timer(loop, SAVE_S, self.save, repeat=True),
+            Timer(loop, PURGE_S, self.purge, repeat=True),
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """What an operator should look at."""
+        return self._save_trouble or self._feed.trouble
+
+    def start(self) -> None:
+        """Begins. HistoryChanged comes out of the loop if the feed can not go on."""
+        self._publish()
+        self.step()
+        for timer in self._timers:
+            timer.start()
+
+    def stop(self) -> None:
+        """Ends, and saves what came since the last time."""
+        for timer in self._timers:
+            timer.stop()
+        if self._next_step is not None:
+            self._next_step.cancel()
+        self.save()
+
+    def step(self) -> None:
+        """Takes the next messages in, if there are any. Raises: HistoryChanged."""
+        if self._next_step is not None:
+            self._next_step.cancel()
+            self._next_step = None
+        if self.position.offset - self.saved.offset >= UNSAVED_MAX:
+            return
+        messages = self._feed.read(self.position, STEP_MESSAGES)
+        if not messages:
+            return
+        for message in messages:
+            try:
+                self.markets.apply(decode_deal(message.payload, message.offset))
+                self.deals += 1
+            except BadMessage as error:
+                self.bad_messages += 1
+                if self._bad_log.allows(self._clock.monotonic_us() / 1_000_000):
+                    _log.error("message %d is no deal, skipped: %s", message.offset, error)
+        self.position = position_of(messages[-1])
+        if self.position.offset - self.saved.offset >= SAVE_DEALS:
+            self.save()
+        if len(messages) == STEP_MESSAGES:
+            self._next_step = self._loop.call_soon(self.step)
+
+    def save(self) -> None:
+        """Makes durable what has been taken in; if the disk does not let us, the same is tried again later.
+
+        Raises: StoreDamaged.
+        """
+        if self.position == self.saved:
+            return
+        try:
+            self._store.save(self.markets, self.position)
+        except sqlite3.OperationalError as error:
+            self._fail("market data can not be saved", error)
+            return
+        self.saved = self.position
+        self._save_trouble = None
+        self._publish()
+
+    def purge(self) -> None:
+        """Forgets candles that are older than they are kept. Raises: StoreDamaged."""
+        limits = self._retention.limits(self._clock.wall_us() // 1_000_000)
+        self.markets.drop_before(limits)
+        try:
+            self._store.drop_before(self.markets, limits)
+        except sqlite3.OperationalError as error:
+            self._fail("old candles can not be deleted", error)
+
+    def _publish(self) -> None:
+        try:
+            publish(self._disk, self._directory, self.saved)
+        except OSError as error:
+            # The recorder keeps more messages than it has to, that is all.
+            self._fail("the position can not be published", error)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._save_trouble = f"{what}: {error}"
+        if self._failure_log.allows(self._clock.monotonic_us() / 1_000_000):
+            _log.critical("%s: %s", what, error)

@@ -1,0 +1,228 @@
+"""The marketprice process, from start to stop.
+
+    store (made again from the history if it is damaged) -> feed -> market list -> listen -> monitor -> ready
+    stop: no more requests -> saved -> closed
+
+One thread and one loop do everything: deals are taken in and requests answered in small steps, in turn.
+
+Source: protocol.md 6.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from marketprice.core.calendar import Calendar
+from marketprice.core.market import Markets
+from marketprice.feed import DealsFeed, HistoryChanged
+from marketprice.ingest import Ingest
+from marketprice.market_list import MarketList
+from marketprice.persistence import FILE_NAME, Position, Store, StoreDamaged, StoreRefused
+from marketprice.rebuild import NoHistory, rebuild, remove
+from marketprice.replies import ReplyFormat
+from marketprice.requests import Requests
+from marketprice.server import MarketServer
+from marketprice.settings import MarketpriceSettings
+from marketprice.views import Views
+from marketprice.watching import Watching
+from marketprice.zone import open_zone
+from vxnet.address import parse_address
+from vxnet.clock import Clock, SystemClock
+from vxnet.loop import new_event_loop
+from vxnet.timer import Timer
+from vxutils.disk import Disk
+from vxutils.entry import announce as announce_on_stdout
+from vxutils.exits import ExitCode, ProcessExit
+from vxutils.log import Log
+from vxutils.monitor import Monitor
+from vxutils.process import install_signals
+
+NAME: Final = "marketprice"
+MARKET_LIST_WAIT_S: Final = 3.0
+"""How long a first start waits for the list of markets before it serves without."""
+
+RESULT_ROOM_BYTES: Final = 200
+"""Of a reply, around its result: error, id and their names."""
+
+_log = logging.getLogger("vx.marketprice")
+
+
+def run_worker(
+    settings: MarketpriceSettings,
+    directory: Path,
+    log: Log | None,
+    announce: Callable[[str], None] = announce_on_stdout,
+) -> int:
+    """Serves until told to stop; the exit code. The caller holds the lock of this process.
+
+    Raises: ProcessExit with a sentence; AddressError.
+    """
+    return _Worker(settings, directory, SystemClock(), log, announce).run()
+
+
+class _Worker:
+    """The parts of one run, made in the order in which they need each other."""
+
+    def __init__(
+        self,
+        settings: MarketpriceSettings,
+        directory: Path,
+        clock: Clock,
+        log: Log | None,
+        announce: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.clock = clock
+        self.log = log
+        self.announce = announce
+        self.zone_name = settings.zone_name
+        self.calendar = Calendar(open_zone(self.zone_name))
+
+    def run(self) -> int:
+        try:
+            markets, position = self.open_store()
+            try:
+                self.wire(markets, position)
+                self.serve()
+            finally:
+                self.feed.close()
+                self.store.close()
+        except StoreRefused as error:
+            raise ProcessExit(ExitCode.CONFIG, str(error)) from error
+        except (HistoryChanged, StoreDamaged) as error:
+            # The next start finds the same, and makes the candles again.
+            raise ProcessExit(ExitCode.FAILURE, str(error)) from error
+        except sqlite3.OperationalError as error:
+            sentence = f"{self.directory / FILE_NAME} can not be opened: {error}"
+            raise ProcessExit(ExitCode.FAILURE, sentence) from error
+        _log.info("stopped: message %d", self.ingest.saved.offset)
+        return ExitCode.OK
+
+    def open_store(self) -> tuple[Markets, Position]:
+        """The state as the disk has it, made again from the history if it can not be gone on with."""
+        try:
+            return self.load()
+        except StoreDamaged as error:
+            _log.critical("%s; it is set aside, candles are made again from the history", error)
+            self.set_aside()
+        except HistoryChanged as error:
+            _log.critical("%s; candles are made again from the history", error)
+        try:
+            rebuild(self.directory, self.calendar, self.zone_name, self.settings.retention, self.clock)
+        except (NoHistory, sqlite3.Error) as error:
+            _log.critical("candles can not be made again now: %s", error)
+        return self.load()
+
+    def load(self) -> tuple[Markets, Position]:
+        """Raises: StoreDamaged, StoreRefused, HistoryChanged, sqlite3.OperationalError."""
+        self.store = Store(self.directory / FILE_NAME, self.zone_name)
+        self.feed = DealsFeed(self.directory, self.clock)
+        try:
+            limits = self.settings.retention.limits(self.clock.wall_us() // 1_000_000)
+            markets, position = self.store.load(self.calendar, limits)
+            self.feed.read(position, 1)
+        except BaseException:
+            self.feed.close()
+            self.store.close()
+            raise
+        return markets, position
+
+    def set_aside(self) -> None:
+        """Keeps a bad file for a person to look at; the position in it must not be believed."""
+        path = self.directory / FILE_NAME
+        if path.exists():
+            path.rename(path.with_name(f"{FILE_NAME}.bad-{time.strftime('%Y%m%d-%H%M%S')}"))
+        remove(path)
+
+    def wire(self, markets: Markets, position: Position) -> None:
+        """Feed -> markets -> store; requests -> views -> replies."""
+        settings = self.settings
+        self.loop = new_event_loop()
+        self.ingest = Ingest(
+            self.loop,
+            self.directory,
+            markets,
+            position,
+            self.feed,
+            self.store,
+            settings.retention,
+            self.clock,
+            Disk(),
+        )
+        requests = Requests(
+            markets,
+            Views(settings.wire_style, settings.reply_size_bytes_max - RESULT_ROOM_BYTES),
+            settings.retention,
+            self.clock,
+            buckets_max=settings.buckets_max,
+            cache_timeout_us=int(settings.cache_timeout_s * 1_000_000),
+        )
+        replies = ReplyFormat(settings.wire_style, settings.debug)
+        self.server = MarketServer(self.loop, settings.svr, requests, replies, self.clock)
+        self.monitor: Monitor | None = None
+        if settings.monitor.address is not None:
+            watching = Watching(self.ingest, self.server)
+            address = parse_address(settings.monitor.address)
+            self.monitor = Monitor(self.loop, address, watching.health, watching.metrics)
+        self.market_list = MarketList(self.loop, settings.market_source, self.know, self.clock)
+        self.patience = Timer(self.loop, MARKET_LIST_WAIT_S, self.listen, repeat=False)
+        self.is_listening = False
+
+    def serve(self) -> None:
+        """Runs until a signal."""
+        loop = self.loop
+        try:
+            install_signals(
+                loop,
+                self.stop,
+                self.log.level_up if self.log else None,
+                self.log.level_down if self.log else None,
+            )
+            self.ingest.start()
+            self.market_list.start()
+            if self.ingest.markets.by_name:
+                self.listen()
+            else:
+                self.patience.start()  # an empty list would make every question an error
+            loop.run_forever()
+        finally:
+            self.patience.stop()
+            self.market_list.stop()
+            if self.monitor is not None:
+                self.monitor.stop()
+            self.server.stop()
+            try:
+                self.ingest.stop()
+            finally:
+                loop.close()
+
+    def know(self, names: list[str]) -> None:
+        """Makes markets known that were never traded."""
+        for name in names:
+            self.ingest.markets.know(name)
+        self.listen()
+
+    def listen(self) -> None:
+        """Opens the door, once."""
+        if self.is_listening:
+            return
+        self.is_listening = True
+        self.patience.stop()
+        self.server.start()
+        places = [str(address) for address in self.server.bound]
+        if self.monitor is not None:
+            self.monitor.start()
+            places.append(f"monitor {self.monitor.bound}")
+        line = f"{NAME} ready: {' '.join(places)}"
+        _log.info("%s, message %d", line, self.ingest.position.offset)
+        self.announce(line)
+
+    def stop(self, signal_name: str) -> None:
+        _log.info("stopping: %s", signal_name)
+        self.loop.stop()

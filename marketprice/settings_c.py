@@ -1,0 +1,110 @@
+"""The C system's `config.json` of marketprice, translated to the table of our TOML file.
+
+Every key the C system knows is decoded and its JSON type checked. Nothing is bounded here: the table goes
+through the same decoding as a TOML file, where bounds are declared.
+
+Source: protocol.md 10.3, 10.4.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from marketprice.zone import LOCAL
+from vxutils.settings import SettingsError, decode
+from vxutils.settings.c_sections import (
+    COMMON_C_NAMES,
+    CAlert,
+    CLog,
+    CProcess,
+    CServer,
+    alert_table,
+    log_table,
+    process_table,
+    server_table,
+)
+from vxutils.settings.sections import BUF_LIMIT_MAX
+
+Table = dict[str, Any]
+
+C_STORES: Final = {"deals": "Kafka", "redis": "Redis"}
+"""The sections that name servers; the C system requires both."""
+
+C_NAMES: Final = COMMON_C_NAMES | {"market_source": "accesshttp", "cache_timeout_s": "cache_timeout"}
+"""Paths of our settings by which the file knows them otherwise; for the words of a refusal."""
+
+
+class CConsumer(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer of one topic."""
+
+    brokers: str
+    topic: str
+    partition: int | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+
+
+class CRedis(msgspec.Struct, frozen=True, kw_only=True):
+    """A Redis behind sentinels."""
+
+    name: str
+    addr: tuple[str, ...]
+    db: int | UnsetType = UNSET
+
+
+class CMarketprice(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file. The stores are required by the C system; here they may go with `--embedded`."""
+
+    debug: bool | UnsetType = UNSET
+    process: CProcess | UnsetType = UNSET
+    log: CLog
+    alert: CAlert
+    svr: CServer
+    deals: CConsumer | UnsetType = UNSET
+    redis: CRedis | UnsetType = UNSET
+    sec_max: int | UnsetType = UNSET
+    min_max: int | UnsetType = UNSET
+    hour_max: int | UnsetType = UNSET
+    cache_timeout: float | UnsetType = UNSET
+    accesshttp: str
+
+
+class Translated(msgspec.Struct, frozen=True):
+    """The file as a table of our TOML, and warnings in words."""
+
+    table: Table
+    warnings: list[str]
+
+
+def translate(config: Table) -> Translated:
+    """`config` in our spelling, with the C system's defaults.
+
+    As in the matchengine, cache_timeout left out means no cache (0.45 s there).
+
+    Raises: SettingsError with every key that is missing or of a wrong JSON type.
+    """
+    decoded = decode(CMarketprice, config, unknown="warn")
+    if decoded.value is None:
+        raise SettingsError([str(problem) for problem in decoded.problems])
+    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
+    given = {
+        "debug": c.debug,
+        "sec_max": c.sec_max,
+        "min_max": c.min_max,
+        "hour_max": c.hour_max,
+        "cache_timeout_s": c.cache_timeout,
+    }
+    table: Table = {
+        "process": process_table(c.process, "marketprice"),
+        "log": log_table(c.log, warnings),
+        "alert": alert_table(c.alert),
+        "svr": {"heartbeat": "heartbeats_only", "buf_limit": BUF_LIMIT_MAX} | server_table(c.svr),
+        "monitor": {"address": ""},  # the C system has none, so its port may be anybody's
+        "wire_style": "viabtc",
+        "market_source": c.accesshttp,
+        "time_zone": LOCAL,
+    }
+    return Translated(table | {name: value for name, value in given.items() if value is not UNSET}, warnings)

@@ -1,0 +1,43 @@
+"""Marketprice for its monitor: health and metrics, read when somebody asks.
+
+It knows the parts of the process and changes none of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from marketprice.ingest import Ingest
+from marketprice.server import MarketServer
+from vxutils.metrics import Metrics
+from vxutils.monitor import Health
+
+PREFIX: Final = "marketprice_"
+
+
+class Watching:
+    """`health` and `metrics` of one process."""
+
+    def __init__(self, ingest: Ingest, server: MarketServer) -> None:
+        self.metrics = Metrics()
+        self._ingest = ingest
+        counter, gauge = self.metrics.counter, self.metrics.gauge
+        counter(f"{PREFIX}requests", "Requests answered.", [], lambda: server.answered)
+        counter(f"{PREFIX}dropped_datagrams", "Requests dropped.", [], lambda: server.dropped_datagrams)
+        counter(f"{PREFIX}deals", "Deals taken in.", [], lambda: ingest.deals)
+        counter(f"{PREFIX}bad_messages", "Messages that were no deals.", [], lambda: ingest.bad_messages)
+        gauge(f"{PREFIX}offset", "Last message taken in.", [], lambda: ingest.position.offset)
+        gauge(f"{PREFIX}saved_offset", "Last message saved.", [], lambda: ingest.saved.offset)
+        gauge(f"{PREFIX}markets", "Markets known.", [], lambda: len(ingest.markets.by_name))
+
+    def health(self) -> Health:
+        """`degraded` while there is no history to read, or the disk does not take what was read."""
+        ingest = self._ingest
+        trouble = ingest.trouble
+        facts = {
+            "trouble": trouble or "none",
+            "offset": ingest.position.offset,
+            "saved_offset": ingest.saved.offset,
+            "markets": len(ingest.markets.by_name),
+        }
+        return Health("ok" if trouble is None else "degraded", facts)

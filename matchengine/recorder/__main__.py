@@ -1,0 +1,128 @@
+"""`python -m matchengine.recorder`: the process, its helpers, and the pruning of the archive.
+
+It reads the settings file of the matchengine. Parses words; what is done is in `main`, `writer` and `keep`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from matchengine.main import FATAL_ERRORS, refuse_in_words
+from matchengine.recorder import keep
+from matchengine.recorder.main import run_recorder
+from matchengine.recorder.writer import WriterOrder, run_writer
+from matchengine.recovery import JOURNAL_DIRECTORY
+from matchengine.settings import MatchengineSettings, load_settings
+from matchengine.system import require_system
+from vxnet.clock import SystemClock
+from vxutils.disk import Disk
+from vxutils.entry import Entry, LoadedSettings, Parser, add_data_directory, add_run, announce
+from vxutils.entry import main as run_main
+from vxutils.exits import ExitCode
+from vxutils.log import Log
+from vxutils.process import STOP_SIGNALS, die_with_parent, set_title
+
+NAME = "recorder"
+DESCRIPTORS = 64
+TIDY_NICENESS = 15  # below everything that serves
+
+
+def load(path: Path, embedded: bool) -> LoadedSettings[MatchengineSettings]:
+    """The matchengine's settings, with a title and a log of our own: two processes never share a log file."""
+    loaded = load_settings(path, embedded)
+    settings = loaded.settings
+    log = settings.log
+    if log.path and ":" not in log.path:
+        log = msgspec.structs.replace(log, path=f"{log.path}_{NAME}")
+    process = msgspec.structs.replace(settings.process, title=f"{settings.process.title} {NAME}")
+    return LoadedSettings(msgspec.structs.replace(settings, log=log, process=process), loaded.warnings)
+
+
+def work(settings: MatchengineSettings, data: Path, log: Log) -> int:
+    """Records until told to stop."""
+    return run_recorder(settings, data, Disk(), SystemClock(), log, announce)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one subcommand; the exit code."""
+    parser = Parser(prog=NAME, description="History, messages, slices and archive of a matchengine.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_run(
+        commands,
+        Entry(name=NAME, load=load, work=work, descriptors=lambda settings: DESCRIPTORS, is_single=True),
+        "Run the recorder in the foreground.",
+    )
+    sub = commands.add_parser("prune", help="Remove archived journal segments for good.")
+    sub.set_defaults(command=_prune)
+    _add_directories(sub)
+
+    sub = commands.add_parser("tidy", help="Slices and archive (called by the recorder).")
+    sub.set_defaults(command=_tidy)
+    _add_directories(sub)
+    sub.add_argument("--sequence", type=int, required=True)
+    sub.add_argument("--slice", action="store_true")
+    sub.add_argument("--archive", action="store_true")
+    sub.add_argument("--parent-pid", type=int, default=0, help=argparse.SUPPRESS)
+
+    sub = commands.add_parser("write", help="Write the history (called by the recorder).")
+    sub.set_defaults(command=_write)
+    sub.add_argument("descriptor", type=int)
+    sub.add_argument("order")
+    sub.add_argument("--parent-pid", type=int, default=0, help=argparse.SUPPRESS)
+    return run_main(NAME, parser, arguments)
+
+
+def _add_directories(parser: argparse.ArgumentParser) -> None:
+    add_data_directory(parser)
+    parser.add_argument("--journal-dir", type=Path, metavar="DIR", help="where the journal is, if elsewhere")
+
+
+def _journal(options: argparse.Namespace) -> Path:
+    given: Path | None = options.journal_dir
+    data: Path = options.data_dir
+    return given if given is not None else data / JOURNAL_DIRECTORY
+
+
+def _prune(options: argparse.Namespace) -> int:
+    try:
+        require_system(Disk(), options.data_dir)
+        print(keep.prune(Disk(), options.data_dir, _journal(options)))  # noqa: T201
+    except FATAL_ERRORS as error:
+        raise refuse_in_words(error) from error
+    return ExitCode.OK
+
+
+def _tidy(options: argparse.Namespace) -> int:
+    if options.parent_pid:
+        die_with_parent(options.parent_pid)
+        set_title(f"{NAME} tidy")
+        os.nice(TIDY_NICENESS)
+    try:
+        keep.tidy(
+            Disk(), options.data_dir, _journal(options), options.sequence, options.slice, options.archive
+        )
+    except FATAL_ERRORS as error:
+        raise refuse_in_words(error) from error
+    return ExitCode.OK
+
+
+def _write(options: argparse.Namespace) -> int:
+    if options.parent_pid:
+        die_with_parent(options.parent_pid)
+        set_title(f"{NAME} writer")
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # a Ctrl-C goes to all: the recorder decides when we end
+    order = msgspec.json.decode(options.order, type=WriterOrder)
+    sock = socket.socket(fileno=options.descriptor)
+    return run_writer(sock, order, Disk(), SystemClock().wall_us)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

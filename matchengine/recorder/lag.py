@@ -1,0 +1,153 @@
+"""How far the recorder is behind: `run/recorder/STATE`, one small block that is written over in place.
+
+    0  magic "VXRECSTA"        8     48  lag, bytes of journal    u64
+    8  format version u16           56  published, microseconds  u64
+   10  flags          u16           64  zeros                    60
+   12  zeros            4          124  crc32 of bytes 0..123    u32
+   16  sequence       u64
+   24  time           u64
+   32  durable        u64
+   40  lag, records   u64
+
+The recorder writes it many times a second, the engine and monitors read it. No sync: it says how things are,
+not how they were. A reader who meets half a block (the checksum tells) reads again.
+
+Not here: what is done about a lag. The engine refuses new orders while `is_lag_too_high`.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vxutils.disk import Disk
+
+STATE_FILE: Final = Path("run") / "recorder" / "STATE"
+STATE_BYTES: Final = 128
+FORMAT_VERSION: Final = 1
+READ_ATTEMPTS: Final = 20
+
+# Once too high, the lag has to fall to this part of the bound, so that orders are not let in and out.
+ENOUGH: Final = 0.8
+
+_MAGIC: Final = b"VXRECSTA"
+_BLOCK: Final = struct.Struct("<8sHHIQQQQQQ")
+_CRC: Final = 124
+_LAG_TOO_HIGH: Final = 1
+_TROUBLED: Final = 2
+
+
+class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
+    """`sequence` and `time_us` (journal time) of the last committed record; `durable_sequence` of the last
+    one in the journal.
+
+    `lag_bytes` is an estimate. `is_troubled`: the history can not be written at present.
+    `published_us`: wall clock; an old one means that no recorder runs.
+    """
+
+    sequence: int
+    time_us: int
+    durable_sequence: int
+    lag_bytes: int
+    is_lag_too_high: bool
+    is_troubled: bool
+    published_us: int
+
+    @property
+    def lag_records(self) -> int:
+        """Durable records whose rows are not committed."""
+        return max(0, self.durable_sequence - self.sequence)
+
+    @property
+    def lag_us(self) -> int:
+        """Age of the last committed record while others wait, 0 when none does."""
+        return max(0, self.published_us - self.time_us) if self.lag_records else 0
+
+
+def encode_state(state: RecorderState) -> bytes:
+    """The block."""
+    flags = (_LAG_TOO_HIGH if state.is_lag_too_high else 0) | (_TROUBLED if state.is_troubled else 0)
+    block = _BLOCK.pack(
+        _MAGIC,
+        FORMAT_VERSION,
+        flags,
+        0,
+        state.sequence,
+        state.time_us,
+        state.durable_sequence,
+        state.lag_records,
+        state.lag_bytes,
+        state.published_us,
+    ).ljust(_CRC, b"\0")
+    return block + zlib.crc32(block).to_bytes(4, "little")
+
+
+def decode_state(block: bytes) -> RecorderState | None:
+    """None when it is not a whole block of a version that we know."""
+    if len(block) != STATE_BYTES or zlib.crc32(block[:_CRC]) != int.from_bytes(block[_CRC:], "little"):
+        return None
+    magic, version, flags, _, sequence, time_us, durable, _, lag_bytes, published_us = _BLOCK.unpack_from(
+        block
+    )
+    if magic != _MAGIC or version != FORMAT_VERSION:
+        return None
+    return RecorderState(
+        sequence=sequence,
+        time_us=time_us,
+        durable_sequence=durable,
+        lag_bytes=lag_bytes,
+        is_lag_too_high=bool(flags & _LAG_TOO_HIGH),
+        is_troubled=bool(flags & _TROUBLED),
+        published_us=published_us,
+    )
+
+
+def read_recorder_state(disk: Disk, directory: Path) -> RecorderState | None:
+    """What the recorder of the data directory `directory` has published last; None if nothing can be read.
+
+    Cost some 20 us. A state stays when its recorder is gone: look at `published_us`.
+    """
+    try:
+        for _ in range(READ_ATTEMPTS):
+            state = decode_state(disk.read_file(directory / STATE_FILE, STATE_BYTES))
+            if state is not None:
+                return state
+    except OSError:
+        pass
+    return None
+
+
+class StateFile:
+    """The recorder's end: the open file. Raises: OSError."""
+
+    def __init__(self, disk: Disk, data_directory: Path) -> None:
+        path = data_directory / STATE_FILE
+        disk.make_directory(path.parent)
+        self._disk = disk
+        self._fd = disk.open_to_write(path) if disk.exists(path) else disk.create(path)
+
+    def publish(self, state: RecorderState) -> None:
+        """Writes over the block. Raises: OSError."""
+        self._disk.pwrite(self._fd, encode_state(state), 0)
+
+    def close(self) -> None:
+        self._disk.close(self._fd)
+
+
+class LagBound:
+    """Whether the backlog in the journal is larger than `part` of the space that is still free."""
+
+    def __init__(self, part: float) -> None:
+        self._part = part
+        self.is_exceeded = False
+
+    def check(self, lag_bytes: int, free_bytes: int) -> bool:
+        """Looks at the figures of now; returns whether `is_exceeded` has changed."""
+        bound = self._part * free_bytes
+        before = self.is_exceeded
+        self.is_exceeded = lag_bytes > (bound * ENOUGH if before else bound)
+        return self.is_exceeded != before

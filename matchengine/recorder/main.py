@@ -1,0 +1,335 @@
+"""The recorder process, from start to stop.
+
+    writer (process) opens history.db --position--> replica from a slice, silent up to that position --> ready
+    turn: journal --frames--> replica --batch--> writer --committed--> state, slices, archive
+    stop: the batch being filled is sent, everything is committed, then the writer ends
+
+A history that is damaged is set aside (`history.db.bad-<time>`) and made again from the journal, while the
+exchange goes on. kill -9 of this process or the writer at any time: the position in the history says
+where to go on, and nothing is written twice.
+
+Nothing here derives or writes rows: `replica` and `writer` do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from matchengine import slices, system
+from matchengine.main import FATAL_ERRORS, directories, refuse_in_words
+from matchengine.recorder.keep import Helper, Keeper, read_base
+from matchengine.recorder.lag import LagBound, RecorderState, StateFile
+from matchengine.recorder.link import WriterLink
+from matchengine.recorder.replica import Place, Replica
+from matchengine.recorder.wire import Report
+from matchengine.recorder.writer import WriterOrder
+from matchengine.settings import MatchengineSettings
+from vxnet.clock import Clock
+from vxnet.loop import new_event_loop
+from vxnet.timer import Timer
+from vxutils.disk import Disk
+from vxutils.exits import ExitCode, ProcessExit
+from vxutils.log import Log
+from vxutils.process import install_signals
+from vxutils.store.embedded.schema import HISTORY_FILE, HistoryPosition
+
+TURN_BYTES: Final = 64 << 10  # of frames: some 10 ms of work
+BATCH_ROWS: Final = 10_000
+COMMIT_PAUSE_S: Final = 0.02  # between two small batches: a commit costs the disk the same as a large one
+IDLE_FIRST_S: Final = 0.001
+IDLE_MAX_S: Final = 0.02
+STATE_PAUSE_US: Final = 50_000
+TICK_S: Final = 1.0
+PROGRESS_S: Final = 10.0
+STOP_TIMEOUT_S: Final = 60.0
+
+_log = logging.getLogger("vx.recorder")
+
+
+def run_recorder(
+    settings: MatchengineSettings,
+    data: Path,
+    disk: Disk,
+    clock: Clock,
+    log: Log | None,
+    announce: Callable[[str], None],
+) -> int:
+    """Follows the journal of `data` until told to stop; the exit code.
+
+    The caller holds the recorder's lock. Raises: ProcessExit with a sentence.
+    """
+    try:
+        return _Recorder(settings, data, disk, clock, log, announce).run()
+    except FATAL_ERRORS as error:
+        raise refuse_in_words(error) from error
+
+
+class _Recorder:
+    """The parts of one run."""
+
+    def __init__(
+        self,
+        settings: MatchengineSettings,
+        data: Path,
+        disk: Disk,
+        clock: Clock,
+        log: Log | None,
+        announce: Callable[[str], None],
+    ) -> None:
+        where = directories(settings, data)
+        identity = system.read_system(disk, data)
+        self.settings = settings.recorder
+        self.data = data
+        self.journal = where.journal
+        self.place = Place(where.data, where.journal, identity.id_bytes)
+        self.disk = disk
+        self.clock = clock
+        self.log = log
+        self.announce = announce
+        self.loop = new_event_loop()
+        self.state_file = StateFile(disk, data)
+        self.bound = LagBound(self.settings.lag_part_max)
+        words = ["--data-dir", str(data), "--journal-dir", str(where.journal)]
+        words += [*(["--archive"] if self.settings.archive else []), "--parent-pid", str(os.getpid())]
+        self.helper = Helper(words)
+        slice_s = self.settings.slice_minutes * 60.0
+        self.keeper = Keeper(disk, data, self.helper, settings.slice_records, slice_s)
+        self.committed = HistoryPosition()
+        self.free_bytes = disk.free_bytes(data)
+        self.trouble = ""
+        self.idle_s = IDLE_FIRST_S
+        self.sent_at = self.published_us = self.progress_at = 0.0
+        self.is_ready = self.is_stopping = False
+        self.exit_code: int = ExitCode.OK
+        self.sentence = ""
+        self.replica: Replica | None = None
+        self.next_turn: asyncio.TimerHandle | None = None
+        self.deadline: asyncio.TimerHandle | None = None
+        self.link = self.new_link()
+
+    def run(self) -> int:
+        timer = Timer(self.loop, TICK_S, self.tick, repeat=True)
+        levels = (self.log.level_up, self.log.level_down) if self.log else (None, None)
+        install_signals(self.loop, self.stop, *levels)
+        try:
+            self.link.start()
+            timer.start()
+            self.loop.run_forever()
+        finally:
+            timer.stop()
+            self.helper.stop()
+            self.link.close()
+            if self.replica is not None:
+                self.replica.close()
+            self.state_file.close()
+            self.loop.close()
+        if self.sentence:
+            raise ProcessExit(ExitCode(self.exit_code), self.sentence)
+        _log.info("stopped: sequence %d", self.committed.sequence)
+        return self.exit_code
+
+    # -- the history ---------------------------------------------------------------------------
+
+    def new_link(self) -> WriterLink:
+        """A writer for the history, which begins at the base if it has to be made."""
+        order = WriterOrder(
+            data=str(self.data),
+            system_id=self.place.system_id.hex(),
+            base=read_base(self.disk, self.data),
+            check_bytes_max=self.settings.check_bytes_max,
+            messages_keep_us=self.settings.messages_keep_hours * 3_600_000_000,
+        )
+        return WriterLink(self.loop, order, self.take_report)
+
+    def take_report(self, report: Report) -> None:
+        """What the writer says."""
+        if report.kind == "committed":
+            self.committed = report.position
+            self.calm()
+            self.hurry()
+            if self.is_stopping and self.link.is_empty:
+                self.loop.stop()
+        elif report.kind == "opened":
+            self.committed = report.position
+            self.calm()
+            if self.replica is None:
+                self.load(report.position, report.base.sequence if report.base is not None else 0)
+            self.hurry()
+        elif report.kind == "troubled":
+            if report.text != self.trouble:
+                _log.critical("%s", report.text)
+            self.trouble = report.text
+        elif report.kind == "damaged":
+            self.begin_again(report.text)
+        else:
+            self.end(ExitCode.JOURNAL_DAMAGED, report.text)
+
+    def calm(self) -> None:
+        if self.trouble:
+            _log.critical("the history is written again, sequence %d", self.committed.sequence)
+            self.trouble = ""
+
+    def load(self, history: HistoryPosition, begins_at: int) -> None:
+        """The state at, or before, where the history has come to."""
+        begun = time.monotonic()
+        self.replica = Replica(self.disk, self.place, history, begins_at)
+        # The state holds no cycles, and a full collection over it takes a tenth of a second and more.
+        gc.unfreeze()  # a replica before this one
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        _log.info(
+            "the history is at sequence %d, slice %d loaded in %.2f s",
+            history.sequence,
+            self.replica.slice_sequence,
+            time.monotonic() - begun,
+        )
+
+    def begin_again(self, what: str) -> None:
+        """Sets a damaged history aside, and makes another one from the journal."""
+        self.link.close()
+        if self.replica is not None:
+            self.replica.close()
+            self.replica = None
+        bad = set_aside(self.disk, self.data, self.clock.wall_us())
+        _log.critical("%s; it was set aside as %s and is made again from the journal", what, bad.name)
+        self.link = self.new_link()
+        self.link.start()
+
+    # -- following -----------------------------------------------------------------------------
+
+    def hurry(self) -> None:
+        """The next turn as soon as the loop comes to it."""
+        self.idle_s = IDLE_FIRST_S
+        if self.next_turn is not None:
+            self.next_turn.cancel()
+        self.next_turn = self.loop.call_later(0, self.turn)
+
+    def turn(self) -> None:
+        """Some frames into the batch, the batch to the writer when that is due; then the next turn."""
+        self.next_turn = None
+        replica, link = self.replica, self.link
+        if replica is None or self.is_stopping:
+            return
+        if replica.rows >= BATCH_ROWS and link.is_full:
+            return  # the next commit comes back here
+        count = replica.advance(TURN_BYTES)
+        if not self.is_ready and replica.is_caught_up:
+            self.be_ready()
+        now = time.monotonic()
+        if replica.has_news:
+            is_due = link.is_idle and now - self.sent_at >= COMMIT_PAUSE_S
+            if is_due or (replica.rows >= BATCH_ROWS and not link.is_full):
+                link.send(replica.take())
+                self.sent_at = now
+        self.publish()
+        if count:
+            self.show_progress(now)
+            self.idle_s = IDLE_FIRST_S
+            pause_s = 0.0
+        else:
+            pause_s = self.idle_s
+            self.idle_s = min(pause_s * 1.5, IDLE_MAX_S)
+        self.next_turn = self.loop.call_later(pause_s, self.turn)
+
+    def be_ready(self) -> None:
+        self.is_ready = True
+        _log.info("recorder ready: sequence %d", self.committed.sequence)
+        self.announce(f"recorder ready: sequence {self.committed.sequence}")
+
+    def show_progress(self, now: float) -> None:
+        """A line in the log while there is much to catch up."""
+        replica = self.replica
+        if replica is None or now - self.progress_at < PROGRESS_S:
+            return
+        waiting = replica.follower.durable_sequence - replica.position.sequence
+        if self.progress_at and waiting > BATCH_ROWS:
+            _log.info("at sequence %d, %d records to catch up", replica.position.sequence, waiting)
+        self.progress_at = now
+
+    # -- beside --------------------------------------------------------------------------------
+
+    def publish(self, at_once: bool = False) -> None:
+        """Tells the engine and monitors how far we are, not more often than they look."""
+        now_us = self.clock.monotonic_us()
+        if self.replica is None or (not at_once and now_us - self.published_us < STATE_PAUSE_US):
+            return
+        self.published_us = now_us
+        follower = self.replica.follower
+        durable, committed = follower.durable_sequence, self.committed
+        lag_bytes = int(max(0, durable - committed.sequence) * follower.record_bytes)
+        if self.bound.check(lag_bytes, self.free_bytes):
+            if self.bound.is_exceeded:
+                _log.critical(
+                    "lag too high: %d bytes of journal wait to be recorded, %d bytes are free",
+                    lag_bytes,
+                    self.free_bytes,
+                )
+            else:
+                _log.critical("the lag is no longer too high: %d bytes of journal wait", lag_bytes)
+        self.state_file.publish(
+            RecorderState(
+                sequence=committed.sequence,
+                time_us=committed.time_us,
+                durable_sequence=durable,
+                lag_bytes=lag_bytes,
+                is_lag_too_high=self.bound.is_exceeded,
+                is_troubled=bool(self.trouble),
+                published_us=self.clock.wall_us(),
+            )
+        )
+
+    def tick(self) -> None:
+        """Once a second: space, slices, archive, and whether DURABLE is still the same file."""
+        self.free_bytes = self.disk.free_bytes(self.data)
+        if self.replica is not None:
+            self.replica.follower.refresh()
+        self.publish(at_once=True)
+        if not self.is_ready or self.is_stopping:
+            return
+        try:
+            self.keeper.tick(self.committed.sequence)
+        except (slices.SliceError, OSError) as error:
+            _log.error("slices can not be looked after: %s", error)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def stop(self, signal_name: str) -> None:
+        """The batch being filled is committed, then the loop ends."""
+        _log.info("stopping: %s", signal_name)
+        self.is_stopping = True
+        replica, link = self.replica, self.link
+        if replica is not None and replica.has_news and replica.is_caught_up:
+            link.send(replica.take())
+        if link.is_empty:
+            self.loop.stop()
+        else:
+            # What is not committed by then is recorded after the next start.
+            self.deadline = self.loop.call_later(STOP_TIMEOUT_S, self.loop.stop)
+
+    def end(self, code: ExitCode, sentence: str) -> None:
+        self.exit_code, self.sentence = code, sentence
+        self.loop.stop()
+
+
+def set_aside(disk: Disk, data: Path, now_us: int) -> Path:
+    """Renames a history and what belongs to it; its new name. Raises: OSError."""
+    path = data / HISTORY_FILE
+    name = f"{HISTORY_FILE}.bad-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now_us / 1e6))}"
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    bad = next(path.with_name(name) for name in names if not disk.exists(path.with_name(name)))
+    # The log first: alone, it is nobody's; beside a new file it would be taken for that one's.
+    for suffix in ("-wal", "-shm", ""):
+        old = path.with_name(path.name + suffix)
+        if disk.exists(old):
+            disk.rename(old, bad.with_name(bad.name + suffix))
+    disk.sync_directory(data)
+    return bad

@@ -1,0 +1,191 @@
+"""The recorder's own copy of the state, moved on by the journal: frames in, a batch for the history out.
+
+    slice at or below the history's position --load--> engine
+    frames up to that position               --apply--> engine            silent: the history has their rows
+    frames after it                          --apply, derive--> batch --take--> writer
+
+Replay proves every outcome, as a recovery does, so a row can only say what the live engine decided.
+At the history's position the outcome digests must be equal: a history of another past is refused.
+
+It executes and collects; what is done with the batches, and when to move on, is the caller's.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from matchengine import recovery, slices
+from matchengine.core.engine import Engine
+from matchengine.core.events import Event
+from matchengine.journal import format as layout
+from matchengine.journal.archive import ARCHIVE_DIRECTORY
+from matchengine.journal.follower import JournalAhead, JournalFollower
+from matchengine.journal.reader import Frame
+from matchengine.journal.record import decode_records
+from matchengine.position import Position
+from matchengine.recorder.derive import Deriver
+from vxutils.disk import Disk
+from vxutils.store.embedded.schema import HistoryBatch, HistoryPosition, Row
+
+_log = logging.getLogger("vx.recorder.replica")
+
+
+class HistoryAhead(layout.JournalError):
+    """The history has come further than the journal, or along another way."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a replica finds its state: directories of one system."""
+
+    data: Path
+    journal: Path
+    system_id: bytes
+
+
+class Replica:
+    """Engine, follower and the batch being filled. `history` is the position of the history that it is for.
+
+    `begins_at`: the sequence before which that history has nothing; its position there has no digest.
+
+    Raises: JournalError, SliceError; all are sentences for the operator.
+    """
+
+    def __init__(self, disk: Disk, place: Place, history: HistoryPosition, begins_at: int = 0) -> None:
+        self._history = history
+        self._begins_at = begins_at
+        self._engine, self.position = Engine(), Position()
+        directory = place.data / recovery.SLICES_DIRECTORY
+        good, warnings = slices.newest_good_slice(disk, directory, place.system_id, history.sequence)
+        for warning in warnings:
+            _log.critical("%s", warning)
+        if good is not None:
+            self._engine, self.position = recovery.load_slice(disk, good)
+        self.slice_sequence = self.position.sequence
+        self.follower = JournalFollower(
+            disk,
+            place.journal,
+            place.data / ARCHIVE_DIRECTORY,
+            place.system_id,
+            from_sequence=self.slice_sequence + 1,
+            floor=history.sequence,
+        )
+        self._deriver = Deriver(self._engine)
+        self._events: list[Event] = []
+        self._begin_batch(history.sequence)
+        self._epoch = history.epoch
+        if self.is_caught_up:
+            self._meet_history()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether it has reached the history's position; what comes then is new."""
+        return self.position.sequence >= self._history.sequence
+
+    @property
+    def rows(self) -> int:
+        """Rows and messages in the batch being filled."""
+        return (
+            len(self._operlog)
+            + len(self._balances)
+            + len(self._orders)
+            + len(self._deals)
+            + len(self._messages)
+        )
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take` would return a batch."""
+        return self.position.sequence > self._after
+
+    def advance(self, bytes_max: int) -> int:
+        """Executes the next durable frames, of together about `bytes_max` bytes; the number of records.
+
+        Raises: JournalError.
+        """
+        try:
+            frames = self.follower.poll(bytes_max)
+        except JournalAhead as error:
+            if self.is_caught_up:
+                raise
+            raise HistoryAhead(
+                f"the history is at sequence {self._history.sequence}, ahead of the journal: {error}"
+            ) from error
+        count = 0
+        for frame in frames:
+            if self.is_caught_up:
+                self._derive(frame)
+            else:
+                self._replay(frame)
+            self._epoch = frame.epoch
+            count += frame.count
+        return count
+
+    def take(self) -> HistoryBatch:
+        """The batch so far; another one is begun."""
+        position = self.position
+        batch = HistoryBatch(
+            self._after,
+            HistoryPosition(position.sequence, self._epoch, position.time_us, position.digest),
+            self._operlog,
+            self._balances,
+            self._orders,
+            self._deals,
+            self._messages,
+        )
+        self._begin_batch(position.sequence)
+        return batch
+
+    def close(self) -> None:
+        self.follower.close()
+
+    def _begin_batch(self, after: int) -> None:
+        self._after = after
+        self._operlog: list[Row] = []
+        self._balances: list[Row] = []
+        self._orders: list[Row] = []
+        self._deals: list[Row] = []
+        self._messages: list[tuple[str, int, int, str]] = []
+
+    def _replay(self, frame: Frame) -> None:
+        """Silently: the history knows what came of it."""
+        position = self.position
+        outcomes = [
+            recovery.replay_record(self._engine, position, record) for record in decode_records(frame.payload)
+        ]
+        recovery.prove_frame(position, frame, outcomes)
+        if self.is_caught_up:
+            self._meet_history()
+
+    def _meet_history(self) -> None:
+        """From here on events are wanted; before, the history must be one of this journal."""
+        position, history = self.position, self._history
+        if position.sequence != history.sequence or (
+            history.sequence != self._begins_at and position.digest != history.digest
+        ):
+            raise HistoryAhead(
+                f"the history at sequence {history.sequence} is not one of this journal: their outcome "
+                "digests differ. One of them was put back from an older copy; put back the other from the "
+                "same backup, or move the history away: it is made again from the journal"
+            )
+        self._engine.events = self._events
+
+    def _derive(self, frame: Frame) -> None:
+        engine, position, events = self._engine, self.position, self._events
+        derive = self._deriver.derive
+        outcomes: list[bytes] = []
+        for record in decode_records(frame.payload):
+            outcomes.append(recovery.replay_record(engine, position, record))
+            derived = derive(record, events)
+            events.clear()
+            if derived.operlog is not None:
+                self._operlog.append(derived.operlog)
+            self._balances += derived.balance_rows
+            self._orders += derived.order_rows
+            self._deals += derived.deal_rows
+            sequence = record.sequence
+            for number, (topic, payload) in enumerate(derived.messages):
+                self._messages.append((topic, sequence, number, payload))
+        recovery.prove_frame(position, frame, outcomes)

@@ -1,0 +1,153 @@
+"""The writer process: takes batches from the recorder and commits each to `history.db`.
+
+    socket --batch--> one transaction --committed--> socket          python -m matchengine.recorder write
+
+A process of its own, because SQLite beside a busy Python thread waits for the interpreter lock. It has one
+connection to the file and the only right to write it. What can not be written now (disk full, file held)
+is tried again with a growing pause until it can, or until the recorder is gone: nothing is ever dropped, the
+recorder's backlog grows instead. In between it copies the positions of consumers and prunes messages.
+
+It has no log of its own: it reports, the recorder logs. It ends when the socket does.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from matchengine.recorder import wire
+from matchengine.recorder.wire import Report, ReportKind
+from vxutils.disk import Disk
+from vxutils.exits import ExitCode
+from vxutils.store.embedded.consumers import read_consumers
+from vxutils.store.embedded.history import HistoryUnavailable
+from vxutils.store.embedded.schema import HISTORY_FILE, HistoryBase, HistoryBatch, HistoryPosition
+from vxutils.store.embedded.writer import HistoryDamaged, HistoryForeign, HistoryWriter, open_history
+
+TIDY_S: Final = 5.0  # between two looks at consumers and old messages
+TIDY_SOON_S: Final = 0.05  # when there was more to prune than one look prunes
+RETRY_FIRST_S: Final = 0.1
+RETRY_MAX_S: Final = 5.0
+
+_T = TypeVar("_T")
+
+
+class WriterOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a writer is started with (as JSON on its command line)."""
+
+    data: str
+    system_id: str
+    base: HistoryBase
+    check_bytes_max: int
+    messages_keep_us: int
+
+
+class _RecorderGone(Exception):
+    """The other end of the socket is closed."""
+
+
+def run_writer(sock: socket.socket, order: WriterOrder, disk: Disk, wall_us: Callable[[], int]) -> int:
+    """Works until the recorder closes the socket; the exit code."""
+    worker = _Writer(sock, order, disk, wall_us)
+    try:
+        worker.run()
+    except (_RecorderGone, ConnectionError):
+        pass
+    finally:
+        worker.close()
+    return ExitCode.OK
+
+
+class _Writer:
+    def __init__(
+        self, sock: socket.socket, order: WriterOrder, disk: Disk, wall_us: Callable[[], int]
+    ) -> None:
+        self._socket = sock
+        self._order = order
+        self._disk = disk
+        self._wall_us = wall_us
+        self._history: HistoryWriter | None = None
+        self._tidy_at = time.monotonic() + TIDY_S
+
+    def run(self) -> None:
+        try:
+            history = self._history = self._retried(self._open)
+            self._report("opened", base=history.base)
+            while True:
+                if self._is_readable(max(self._tidy_at - time.monotonic(), 0.0)):
+                    batch = wire.receive_batch(self._socket)
+                    if batch is None:
+                        return
+                    self._commit(batch)
+                if time.monotonic() >= self._tidy_at:
+                    self._retried(self._tidy)
+        except HistoryDamaged as error:
+            self._report("damaged", str(error))
+        except (HistoryForeign, HistoryUnavailable) as error:
+            self._report("refused", str(error))
+
+    def close(self) -> None:
+        if self._history is not None:
+            self._history.close()
+        self._socket.close()
+
+    def _open(self) -> HistoryWriter:
+        order = self._order
+        path = Path(order.data) / HISTORY_FILE
+        return open_history(path, bytes.fromhex(order.system_id), order.base, order.check_bytes_max)
+
+    def _commit(self, batch: HistoryBatch) -> None:
+        history = self._history
+        assert history is not None, "it is open"
+        self._retried(lambda: history.append(batch))
+        self._report("committed")
+
+    def _tidy(self) -> None:
+        """Consumers and old messages; a file of a consumer that can not be read stops the pruning only."""
+        history = self._history
+        assert history is not None, "it is open"
+        self._tidy_at = time.monotonic() + TIDY_S
+        try:
+            consumers = read_consumers(self._disk, Path(self._order.data))
+        except ValueError as error:
+            self._report("troubled", f"no messages are pruned: {error}")
+            return
+        history.copy_consumers(consumers)
+        if history.prune_messages(self._wall_us() - self._order.messages_keep_us):
+            self._tidy_at = time.monotonic() + TIDY_SOON_S
+
+    def _retried(self, attempt: Callable[[], _T]) -> _T:
+        """The result of `attempt`, repeated while the disk or another process is in the way."""
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                return attempt()
+            except (sqlite3.OperationalError, OSError) as error:
+                self._report("troubled", f"{HISTORY_FILE} can not be written, it is tried again: {error}")
+            self._sleep(pause_s)
+            pause_s = min(pause_s * 2, RETRY_MAX_S)
+
+    # -- the socket ----------------------------------------------------------------------------
+
+    def _is_readable(self, timeout_s: float) -> bool:
+        readable, _, _ = select.select([self._socket], [], [], timeout_s)
+        return bool(readable)
+
+    def _sleep(self, pause_s: float) -> None:
+        """Raises: _RecorderGone as soon as the other end is closed; more batches may wait there meanwhile."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        if poll.poll(int(pause_s * 1000)):
+            raise _RecorderGone
+
+    def _report(self, kind: ReportKind, text: str = "", base: HistoryBase | None = None) -> None:
+        history = self._history
+        position = history.position if history is not None else HistoryPosition()
+        wire.send_report(self._socket, Report(kind, position, text, base))
