@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import commit, memory, runs
+from bench import commit, http, memory, runs
 from bench.engine import EngineError
 from bench.flow import FlowError, read_flow
 from bench.replay import SHOWN_MISMATCHES_MAX, replay_fresh
@@ -55,6 +55,8 @@ def main(arguments: list[str]) -> int:
             else:
                 _commit(place, record)
                 _load(place, options.seconds, options.only, record)
+                if not options.only:
+                    http.main(["--seconds", str(int(options.seconds))])
                 good = _replays(place, options.flow, record)
         except (runs.RunError, EngineError, FlowError, ReplayError, OSError) as error:
             print(f"bench: {error}", file=sys.stderr)

@@ -42,7 +42,9 @@ local n = 0
 function request()
   n = n + 1
   local user = n %% %(users)d + 1
-  local body = string.format('{"id": %%d, "method": "order.put_limit", "params": [%%d, "%(market)s", 1, "0.01", "%%d.5", "0.002", "0.001", "bench"]}', n, user, 20000 + n %% 1000)
+  local order = string.format('[%%d, "%(market)s", 1, "0.01", "%%d.5", "0.002", "0.001", "bench"]',
+    user, 20000 + n %% 1000)
+  local body = string.format('{"id": %%d, "method": "order.put_limit", "params": %%s}', n, order)
   return wrk.format("POST", "/", nil, body)
 end
 """
@@ -75,9 +77,8 @@ def main(arguments: list[str]) -> int:
                     rows.append(_wrk(title, directory, gateway.url, script, options.seconds))
     print(f"{'row':24} {'requests/s':>12} {'p50 ms':>8} {'p99 ms':>8} {'errors':>8}")
     for row in rows:
-        print(
-            f"{row['row']:24} {row['per_s']:12,.0f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {row['errors']:8}"
-        )
+        figures = f"{row['per_s']:12,.0f} {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {row['errors']:8}"
+        print(f"{row['row']:24} {figures}")
     for row in rows:
         print(json.dumps(row))
     return 0

@@ -36,14 +36,14 @@ from vxnet.clock import Clock, SystemClock
 from vxnet.loop import new_event_loop
 from vxnet.timer import Timer
 from vxutils.disk import Disk
-from vxutils.entry import announce as announce_on_stdout
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
 from vxutils.monitor import Monitor
+from vxutils.process import announce as announce_on_stdout
 from vxutils.process import install_signals
 
 NAME: Final = "marketprice"
-MARKET_LIST_WAIT_S: Final = 3.0
+MARKET_LIST_WAIT_S: Final = 1.0
 """How long a first start waits for the list of markets before it serves without."""
 
 RESULT_ROOM_BYTES: Final = 200

@@ -16,7 +16,7 @@ from vxnet.timer import Timer
 from vxutils.client import AsyncClient, ExchangeError
 
 TIMEOUT_S = 1.0
-RETRY_S = 0.5
+RETRY_S = 0.25
 REFRESH_S = 30.0
 LOG_PERIOD_S = 60.0
 

@@ -47,7 +47,7 @@ from vxutils.disk import Disk
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
 from vxutils.monitor import Monitor
-from vxutils.process import install_signals
+from vxutils.process import announce, install_signals
 
 SLICES_KEPT = 2
 FUTURE_US_MAX = 5_000_000  # a journal whose last record is further ahead of the clock is not continued
@@ -89,7 +89,7 @@ def run_worker(
     disk: Disk,
     clock: Clock,
     log: Log | None = None,
-    announce: Callable[[str], None] = lambda line: print(line, flush=True),  # noqa: T201
+    announce: Callable[[str], None] = announce,
 ) -> int:
     """Recovers, serves until told to stop, stops in order; the exit code.
 

@@ -26,12 +26,13 @@ def decode(body: bytes) -> list[Any]:
 
     Raises: MalformedBody.
     """
-    if b"\\u0000" in body:
-        raise MalformedBody("a string holds the character 0")
     try:
-        return _decoder.decode(body)
+        params = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(str(error)) from None
+    if b"\\u0000" in body:  # or a backslash that is escaped itself, so the strings must be looked at
+        _refuse_character_0(params)
+    return params
 
 
 def refuse_wide_integers(value: object) -> None:
@@ -49,4 +50,19 @@ def refuse_wide_integers(value: object) -> None:
         elif type(item) is list:
             stack.extend(item)
         elif type(item) is dict:
+            stack.extend(item.values())
+
+
+def _refuse_character_0(value: object) -> None:
+    """Raises MalformedBody if a string or a member's name holds the character 0, at any depth."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) is str:
+            if "\x00" in item:
+                raise MalformedBody("a string holds the character 0")
+        elif type(item) is list:
+            stack.extend(item)
+        elif type(item) is dict:
+            stack.extend(item)
             stack.extend(item.values())

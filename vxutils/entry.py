@@ -174,11 +174,6 @@ def require_directory(directory: Path) -> None:
         raise ProcessExit(ExitCode.JOURNAL_DAMAGED, f"{directory} is no data directory: it does not exist")
 
 
-def announce(line: str) -> None:
-    """The ready line, for whoever started this process."""
-    print(line, flush=True)  # noqa: T201
-
-
 def complain(name: str, sentence: str) -> None:
     """A sentence for the person at the terminal."""
     print(f"{name}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201

@@ -45,6 +45,12 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
+def announce(line: str) -> None:
+    """Writes one line to standard output at once, in one piece: several processes may share a pipe."""
+    sys.stdout.flush()
+    os.write(1, f"{line}\n".encode())
+
+
 def set_title(text: str) -> None:
     """Shows `text` as this process's name in ps and top."""
     setproctitle.setproctitle(text)

@@ -26,7 +26,7 @@ from gateways.common.access import Access
 from gateways.common.group import Member, run_group
 from vxutils.exits import ProcessExit
 from vxutils.log import Log
-from vxutils.process import daemonise, set_title
+from vxutils.process import announce, daemonise, set_title
 from vxutils.watchdog import RestartPolicy, run_watched
 
 NAME: Final = "accesshttp"
@@ -100,13 +100,13 @@ class _Roles:
 
     def _listener(self) -> Member:
         def run() -> int:
-            return Listener(self._settings, self._run_directory, self._log, _announce).run()
+            return Listener(self._settings, self._run_directory, self._log, announce).run()
 
         return Member(f"{self._settings.process.title}_listener", run)
 
     def _worker(self, index: int) -> Member:
         def run() -> int:
-            return Worker(self._settings, self._run_directory, index, self._log, _announce).run()
+            return Worker(self._settings, self._run_directory, index, self._log, announce).run()
 
         return Member(f"{self._settings.process.title}_worker_{index}", run)
 
@@ -123,10 +123,6 @@ class _Roles:
                 raise
 
         return Member(member.title, run)
-
-
-def _announce(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
 
 
 def _show(sentence: str) -> None:

@@ -25,10 +25,10 @@ from gateways.alertcenter.watching import Watching
 from vxnet.address import parse_address
 from vxnet.clock import SystemClock
 from vxnet.loop import new_event_loop
-from vxutils.entry import announce as announce_on_stdout
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
 from vxutils.monitor import Monitor
+from vxutils.process import announce as announce_on_stdout
 from vxutils.process import install_signals
 
 NAME: Final = "alertcenter"

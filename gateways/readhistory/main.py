@@ -24,10 +24,10 @@ from vxnet.address import parse_address
 from vxnet.loop import new_event_loop
 from vxnet.server import ServerLimits
 from vxnet.timer import Timer
-from vxutils.entry import announce as announce_on_stdout
 from vxutils.exits import ExitCode
 from vxutils.log import Log
 from vxutils.monitor import Monitor
+from vxutils.process import announce as announce_on_stdout
 from vxutils.process import install_signals
 from vxutils.rpc.heartbeat import HeartbeatMode, HeartbeatPolicy
 from vxutils.rpc.server import RpcServer

@@ -29,7 +29,7 @@ from matchengine.recorder.writer import WriterOrder
 from vxutils.store.embedded.schema import HistoryBatch
 from vxutils.watchdog import Backoff, RestartPolicy
 
-BATCHES_MAX: Final = 3
+BATCHES_MAX: Final = 2
 QUEUE_BYTES_MAX: Final = 48 << 20
 END_TIMEOUT_S: Final = 5.0  # for a writer whose socket is closed: it commits nothing more
 

@@ -1,10 +1,10 @@
 """Between the recorder and its writer process: a seqpacket socket pair, batches in memory files.
 
-    recorder --BATCH and a descriptor--> writer       the descriptor is a memory file that holds the batch, msgpack
-    recorder <--------report------------ writer       msgpack
+    recorder --BATCH, descriptor--> writer       the descriptor is that of a memory file: the batch, msgpack
+    recorder <------report--------- writer       msgpack
 
-A batch is some megabytes and a socket takes a fraction of one at a time, so both ends would wait for one another.
-In a memory file it is handed over at once. Both ends are of one version and of one machine.
+A batch is some megabytes and a socket takes a fraction of one at a time, so both ends would wait for one
+another. In a memory file it is handed over at once. Both ends are of one version and of one machine.
 """
 
 from __future__ import annotations

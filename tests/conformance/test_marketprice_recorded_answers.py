@@ -1,4 +1,4 @@
-"""Marketprice answers the recorded queries from the recorded deals: byte for byte, and equal in value in plain.
+"""Marketprice answers the recorded queries from the recorded deals: byte for byte, equal in value in plain.
 
 The deals of scenario 02 are fed with the times they had, and the clock stands where it stood when the queries
 were recorded, so nothing is masked. What the store holds is compared with the keys that were left in Redis.
@@ -37,7 +37,7 @@ MARKETS = ("BTCBCH", "LTCBCH", "ETHBCH", "ZECBCH", "XMRBCH", "DSHBCH", "ETCBCH",
 RETENTION = Retention(sec_max=604_800, min_max=525_600, hour_max=87_600)
 
 FIRST_CANDLE = "first candle of a market"
-"""The one difference: the C system opens it at 0, which is its low then too. Ours opens at the first price."""
+"""The one difference: the C system opens it at 0, which is its low too. Ours opens at the first price."""
 
 # Per market what the C system has as open and low of its first candles, and what ours are.
 FIRST_PRICES = {"BTCBCH": ("10", "9"), "BTCCNY": ("60000.12", "59999.99"), "LTCBTC": ("0.01234567", "0.0123")}

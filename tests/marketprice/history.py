@@ -37,14 +37,14 @@ class Trade(msgspec.Struct, frozen=True):
     @property
     def payload(self) -> str:
         """The message of the topic `deals`."""
-        elements = (
-            f'"{self.market}", 11, 12, 1, 2, "{self.price}", "{self.amount}", "0", "0", {self.side}, {self.id}'
-        )
-        return f'[{real(self.time_us / 1_000_000)}, {elements}, "STOCK", "MONEY"]'
+        time = real(self.time_us / 1_000_000)
+        orders_and_users = "11, 12, 1, 2"
+        deal = f'"{self.price}", "{self.amount}", "0", "0", {self.side}, {self.id}'
+        return f'[{time}, "{self.market}", {orders_and_users}, {deal}, "STOCK", "MONEY"]'
 
 
 def seconds(text: str, zone: tzinfo = UTC) -> int:
-    """`2026-03-29T02:30` in a zone (`...!`: the later one of two), `...Z`, or a number: seconds since 1970."""
+    """`2026-03-29T02:30` in a zone (`...!`: the later one of two), `...Z`, or seconds since 1970."""
     if text.isdigit():
         return int(text)
     if text.endswith("Z"):
@@ -97,7 +97,7 @@ def write(writer: HistoryWriter, made: Sequence[Trade]) -> None:
     """Appends trades as the recorder does: two rows and one message for each, in one transaction."""
     if not made:
         return
-    rows = []
+    rows: list[Sequence[object]] = []
     for trade in made:
         for side in (ASK, BID):
             role = TAKER if side == trade.side else MAKER

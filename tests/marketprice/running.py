@@ -52,9 +52,10 @@ class MarketpriceProcess:
         self.directory = directory
         self.data = directory / "data"
         self.data.mkdir(exist_ok=True)
-        is_toml = not isinstance(config, dict)
-        self.config_path = directory / ("config.toml" if is_toml else "config.json")
-        self.config_path.write_text(json.dumps(config) if not is_toml else config or toml_config())
+        is_c = isinstance(config, dict)
+        self.config_path = directory / ("config.json" if is_c else "config.toml")
+        text = json.dumps(config) if isinstance(config, dict) else config or toml_config()
+        self.config_path.write_text(text)
         self.addresses: list[Address] = []
         self.monitor: Address | None = None
         self._arguments = list(arguments)

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from marketprice.feed import CONSUMER_FILE, DealsFeed, HistoryChanged, position_of, publish
@@ -34,12 +35,12 @@ def test_each_message_once_in_order(tmp_path: Path) -> None:
 def test_a_history_that_is_not_there_yet_has_nothing_new(tmp_path: Path) -> None:
     with closing(DealsFeed(tmp_path, SystemClock())) as feed:
         assert feed.read(Position(), 10) == []
-        assert feed.trouble is not None and HISTORY_FILE in feed.trouble
+        assert HISTORY_FILE in str(feed.trouble)
         (tmp_path / HISTORY_FILE).write_bytes(b"")
         assert feed.read(Position(), 10) == []
         with closing(open_writer(tmp_path)) as writer:
             assert feed.read(Position(), 10) == []
-            assert feed.trouble is None
+            assert str(feed.trouble) == "None"
             write(writer, MADE[:1])
         assert len(feed.read(Position(), 10)) == 1
 
@@ -73,7 +74,7 @@ def test_messages_that_are_gone_end_the_feed(tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / HISTORY_FILE)) as other:
             other.execute("DELETE FROM messages WHERE offset < 6")
             other.commit()
-        with pytest.raises(HistoryChanged, match="messages 5 to 5 .* are no longer there"):
+        with pytest.raises(HistoryChanged, match=r"messages 5 to 5 .* are no longer there"):
             feed.read(position, 10)
 
 
@@ -91,9 +92,9 @@ def test_another_history_ends_the_feed(tmp_path: Path, changed: dict[str, object
     make_again(tmp_path, MADE[:5])
     with closing(DealsFeed(tmp_path, SystemClock())) as feed:
         position = position_of(feed.read(Position(), 10)[-1])
-        other = Trade(**{name: getattr(MADE[4], name) for name in Trade.__struct_fields__} | changed)  # type: ignore[arg-type]
+        other = msgspec.structs.replace(MADE[4], **changed)
         make_again(tmp_path, [*MADE[:4], other])
-        with pytest.raises(HistoryChanged, match="message 4 .* is not the one"):
+        with pytest.raises(HistoryChanged, match=r"message 4 .* is not the one"):
             feed.read(position, 10)
 
 

@@ -118,7 +118,14 @@ def test_results_in_both_styles() -> None:
         ]
     zeros = {"open": "0", "close": "0", "high": "0", "low": "0", "volume": "0", "deal": "0"}
     assert ask(viabtc, STATUS, "NEW", 60) == {"period": 60, "last": "0", **zeros}
-    assert ask(viabtc, TODAY, "NEW") == {"open": "0", "last": "0", "high": "0", "low": "0", "volume": "0", "deal": "0"}
+    assert ask(viabtc, TODAY, "NEW") == {
+        "open": "0",
+        "last": "0",
+        "high": "0",
+        "low": "0",
+        "volume": "0",
+        "deal": "0",
+    }
     assert ask(viabtc, DEALS, "NEW", 10, 0) == []
     assert ask(viabtc, KLINE, "NEW", 1, NOW, 60) == []
 
@@ -126,10 +133,18 @@ def test_results_in_both_styles() -> None:
 def test_a_market_that_is_quiet_keeps_its_last_price() -> None:
     quiet = requests(clock=ManualClock(wall_us=(NOW + 10 * 86_400) * 10**6))
     assert ask(quiet, STATUS, "M", 60) == {
-        "period": 60, "last": "5.0e-7", "open": "0", "close": "0", "high": "0", "low": "0", "volume": "0", "deal": "0",
+        "period": 60, "last": "5.0e-7",
+        "open": "0", "close": "0", "high": "0", "low": "0", "volume": "0", "deal": "0",
     }  # fmt: skip
     today = ask(quiet, TODAY, "M")
-    assert today == {"open": "5.0e-7", "last": "5.0e-7", "high": "5.0e-7", "low": "5.0e-7", "volume": "0", "deal": "0"}
+    assert today == {
+        "open": "5.0e-7",
+        "last": "5.0e-7",
+        "high": "5.0e-7",
+        "low": "5.0e-7",
+        "volume": "0",
+        "deal": "0",
+    }
 
 
 def test_too_many_buckets_are_refused_before_they_are_made() -> None:
@@ -168,7 +183,8 @@ def test_a_repeated_question_gets_the_repeated_answer_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[1", b"1", b'["\\u0000"]', b"[9223372036854775808]", b'["M", [{"a": -9223372036854775809}]]', b"\xff"]
+    "body", [b"", b"{}", b"[1", b"1", b'["\\u0000"]', b"[9223372036854775808]",
+             b'["M", [{"a": -9223372036854775809}]]', b"\xff"]
 )  # fmt: skip
 def test_malformed_bodies(body: bytes) -> None:
     with pytest.raises(MalformedBody):
@@ -178,7 +194,9 @@ def test_malformed_bodies(body: bytes) -> None:
 def test_reply_bodies() -> None:
     error = requests().answer(LAST, [], b"[]")
     assert not isinstance(error, str)
-    assert ReplyFormat("viabtc", False).success('"1"', 2**64 - 1) == b'{"error": null, "result": "1", "id": -1}'
+    assert (
+        ReplyFormat("viabtc", False).success('"1"', 2**64 - 1) == b'{"error": null, "result": "1", "id": -1}'
+    )
     assert ReplyFormat("viabtc", False).error(error, 5) == (
         b'{"error": {"code": 1, "message": "invalid argument"}, "result": null, "id": 5}'
     )
@@ -187,6 +205,7 @@ def test_reply_bodies() -> None:
     assert ReplyFormat("plain", False).error(error, 5) == (
         b'{"error":{"code":1,"message":"invalid argument",' + data + b'},"result":null,"id":5}'
     )
-    assert ReplyFormat("viabtc", True).success('{"time": 1795340599.8550949, "a": []}', 3) == (
-        b'{\n    "error": null,\n    "result": {\n        "time": 1795340599.8550949,\n        "a": []\n    },\n    "id": 3\n}'
-    )
+    indented = ["{", '    "error": null,', '    "result": {', '        "time": 1795340599.8550949,']
+    indented += ['        "a": []', "    },", '    "id": 3', "}"]
+    got = ReplyFormat("viabtc", True).success('{"time": 1795340599.8550949, "a": []}', 3)
+    assert got.decode().splitlines() == indented

@@ -1,4 +1,4 @@
-"""The real process beside a growing history: kill -9, stop, damage; the file then equals an undisturbed one."""
+"""The real process beside a growing history: kill -9, stop, damage; its file equals an undisturbed one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def random_trades(count: int, first: int = 1, seed: int = 3) -> list[Trade]:
         Trade(
             now_us + number * 1000,
             dice.choice(["A", "B", "C"]),
-            f"{dice.randrange(1, 99):02}.{dice.randrange(100):02}",
+            f"{dice.randrange(1, 99)}.{dice.randrange(100):02}",
             f"0.{dice.randrange(1, 1000):03}",
             dice.choice([1, 2]),
             number,
@@ -49,8 +49,9 @@ def test_kills_at_any_moment(tmp_path: Path) -> None:
     dice = random.Random(11)
     made = random_trades(6000)
     process = MarketpriceProcess(tmp_path)
-    written = 0
     with closing(open_writer(process.data)) as writer:
+        write(writer, made[:100])
+        written = 100
         try:
             for _ in range(6):
                 process.start()
@@ -87,9 +88,8 @@ def test_a_stop_saves_and_a_start_goes_on(tmp_path: Path) -> None:
             write(writer, made[20:])
             process.start()
             wait_until(lambda: offset(process) == 39, "40 messages taken in")
-            assert [deal["id"] for market in "ABC" for deal in process.call(DEALS, market, 100, 0)].sort() == [
-                trade.id for trade in made
-            ].sort()
+            ids = [deal["id"] for market in "ABC" for deal in process.call(DEALS, market, 100, 0)]
+            assert sorted(ids) == [trade.id for trade in made]
             last = next(trade for trade in reversed(made) if trade.market == "A")
             assert process.call(LAST, "A") == last.price
             assert process.terminate() == 0
@@ -163,7 +163,10 @@ def test_rebuild_changes_the_time_zone(tmp_path: Path) -> None:
     assert other.wait() == 78
     assert "vx candles rebuild" in other.stderr
     done = other.rebuild()
-    assert (done.returncode, done.stdout) == (0, "candles made again up to message 19, days of Asia/Kolkata\n")
-    with other.start():
+    assert (done.returncode, done.stdout) == (
+        0,
+        "candles made again up to message 19, days of Asia/Kolkata\n",
+    )
+    with other:
         assert offset(other) == 19
         assert other.terminate() == 0

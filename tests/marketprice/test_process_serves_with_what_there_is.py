@@ -19,6 +19,7 @@ from tests.marketprice.test_settings_are_checked import c_config
 from tests.support.configs import toml_config as engine_config
 from tests.support.processes import EngineProcess
 from vxutils.rpc.blocking import BlockingClient
+from vxutils.rpc.packet import KIND_REQUEST, encode_packet
 
 STATUS, KLINE, DEALS, LAST, TODAY = 301, 302, 303, 304, 305
 
@@ -66,14 +67,8 @@ def test_a_c_configuration_runs_on_the_embedded_stores(tmp_path: Path) -> None:
         write(writer, [trade(1)])
     with process, process.client() as client:
         wait_until(lambda: client.call(LAST, ["BTCBCH"])["error"] is None, "the deal")
-        body = client.roundtrip(_request(LAST, b'["BTCBCH"]')).body
+        body = client.roundtrip(encode_packet(LAST, KIND_REQUEST, 5, 5, b'["BTCBCH"]')).body
         assert body == b'{"error": null, "result": "10.00", "id": 5}'
-
-
-def _request(command: int, body: bytes) -> bytes:
-    from vxutils.rpc.packet import KIND_REQUEST, encode_packet
-
-    return encode_packet(command, KIND_REQUEST, 5, 5, body)
 
 
 def test_the_watchdog_brings_it_back(tmp_path: Path) -> None:
@@ -87,18 +82,6 @@ def test_the_watchdog_brings_it_back(tmp_path: Path) -> None:
             os.kill(int(children[0]), signal.SIGKILL)
             wait_until(lambda: (tmp_path / "stdout.1").read_text().count("ready") == 2, "another worker")
             assert process.terminate() == 0
-
-
-def test_two_do_not_work_on_one_directory(tmp_path: Path) -> None:
-    with MarketpriceProcess(tmp_path):
-        second = subprocess.run(
-            [sys.executable, "-m", "marketprice", "run", str(tmp_path / "config.toml"), "--data-dir", str(tmp_path / "data")],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )  # fmt: skip
-        assert (second.returncode, "is in use by process" in second.stderr) == (75, True)
 
 
 @pytest.mark.parametrize(

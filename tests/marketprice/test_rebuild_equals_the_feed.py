@@ -1,4 +1,4 @@
-"""Candles made again from the history equal those made from the messages, and the feed goes on behind them."""
+"""Candles made again from the history equal those made from the messages; the feed goes on behind them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def random_history(directory: Path, count: int = 300) -> list[Trade]:
     at, made = 1_790_000_000 * 10**6, []
     for number in range(1, count + 1):
         at += dice.randrange(10**9)
-        price, amount = f"{dice.randrange(1, 99):02}.{dice.randrange(100):02}", f"{dice.randrange(1, 9)}.000"
+        price, amount = f"{dice.randrange(1, 99)}.{dice.randrange(100):02}", f"{dice.randrange(1, 9)}.000"
         made.append(Trade(at, dice.choice(["A", "B", "C"]), price, amount, dice.choice([1, 2]), number))
     with closing(open_writer(directory)) as writer:
         write(writer, made)

@@ -108,7 +108,11 @@ def test_a_packet_in_pieces() -> None:
 
 def test_others_are_served_between_large_questions() -> None:
     """One session asks 50 questions of 20 ms at once; small ones of others do not wait for all of them."""
-    with serving() as server, BlockingClient(address(server)) as busy, BlockingClient(address(server)) as other:
+    with (
+        serving() as server,
+        BlockingClient(address(server)) as busy,
+        BlockingClient(address(server)) as other,
+    ):
         busy.send(b"".join(request(SLOW, n) for n in range(50)))
         assert result(busy.receive()) == "slow"
         for _ in range(5):
@@ -179,7 +183,10 @@ def test_heartbeats_are_answered() -> None:
 
 def test_a_unix_socket_of_messages(tmp_path: Any) -> None:
     path = tmp_path / "s"
-    with serving(bind=(f"seqpacket@{path}",)) as server, BlockingClient(address(server, "seqpacket")) as client:
+    with (
+        serving(bind=(f"seqpacket@{path}",)) as server,
+        BlockingClient(address(server, "seqpacket")) as client,
+    ):
         client.send(request(LAST, 1))
         client.send(request(LAST, 2))
         assert [client.receive().sequence for _ in range(2)] == [1, 2]

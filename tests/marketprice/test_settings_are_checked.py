@@ -25,7 +25,11 @@ def c_config(**changed: object) -> dict[str, Any]:
         "process": {"file_limit": 1000, "core_limit": 0},
         "log": {"path": "", "flag": "fatal,error,warn,info"},
         "alert": {"host": "test", "addr": "127.0.0.1:4444"},
-        "svr": {"bind": ["tcp@127.0.0.1:0", "udp@127.0.0.1:0"], "max_pkg_size": 1000000, "heartbeat_check": True},
+        "svr": {
+            "bind": ["tcp@127.0.0.1:0", "udp@127.0.0.1:0"],
+            "max_pkg_size": 1000000,
+            "heartbeat_check": True,
+        },
         "deals": {"brokers": "127.0.0.1:9092", "topic": "deals", "partition": 0},
         "redis": {"name": "mymaster", "addr": ["127.0.0.1:26379"]},
         "sec_max": 86400,

@@ -145,5 +145,5 @@ def test_an_unreadable_candle_is_damage(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute("UPDATE candles SET value = 'x' WHERE market = 'A' AND period = '1d'")
         other.commit()
-    with pytest.raises(StoreDamaged, match="candle 1d .* of A"):
+    with pytest.raises(StoreDamaged, match=r"candle 1d .* of A"):
         load(path)

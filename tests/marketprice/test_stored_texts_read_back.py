@@ -1,4 +1,4 @@
-"""Candles and deals as the store has them, printed, read and printed again; and both styles beside each other."""
+"""Candles and deals as the store has them, printed, read and printed again; both styles side by side."""
 
 from __future__ import annotations
 
@@ -39,14 +39,19 @@ def test_what_the_c_system_left_is_read(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '["1","2","3","4"]', '["1","2","3","4",5]', '["1","2","3","x","5"]', '["1","2","3","-4","5"]']
+    "text", ["", "[]", "{}", '["1","2","3","4"]', '["1","2","3","4",5]', '["1","2","3","x","5"]',
+             '["1","2","3","-4","5"]']
 )  # fmt: skip
 def test_no_candle(text: str) -> None:
     assert parse_candle(text) is None
 
 
 def test_a_deal_in_both_styles() -> None:
-    deal = markets_of([Trade(1795340599855095, "M", "0.00000050", "1.00", 1, 7)]).by_name["M"].recent.newest_first[0]
+    deal = (
+        markets_of([Trade(1795340599855095, "M", "0.00000050", "1.00", 1, 7)])
+        .by_name["M"]
+        .recent.newest_first[0]
+    )
     stored = '{"id": 7, "time": 1795340599.8550949, "price": "5.0e-7", "amount": "1", "type": "sell"}'
     assert VIABTC.deal(deal) == stored
     assert PLAIN.deal(deal) == (

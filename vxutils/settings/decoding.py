@@ -22,7 +22,7 @@ Table = Mapping[str, Any]
 ListInfo = inspect.ListType | inspect.VarTupleType | inspect.FrozenSetType
 
 SHOWN_CHARACTERS_MAX = 60  # of a refused value; the rest of a long text helps nobody
-SECRET_NAMES = frozenset({"pass"})  # a refused password is not repeated on a terminal or in a log
+SECRET_NAMES = frozenset({"pass", "token"})  # a refused password is not repeated on a terminal or in a log
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ import pytest
 from marketprice.core.calendar import DAY_S, HOUR_S, MONTH_S, WEEK_S, Calendar
 from tests.marketprice.history import seconds
 
-INTERVALS = {"1h": HOUR_S, "2h": 7200, "4h": 14400, "12h": 43200, "1d": DAY_S, "2d": 2 * DAY_S, "3d": 3 * DAY_S,
-             "5d": 5 * DAY_S, "week": WEEK_S, "month": MONTH_S}  # fmt: skip
+INTERVALS = {"1h": HOUR_S, "2h": 7200, "4h": 14400, "12h": 43200, "1d": DAY_S, "2d": 2 * DAY_S,
+             "3d": 3 * DAY_S, "5d": 5 * DAY_S, "week": WEEK_S, "month": MONTH_S}  # fmt: skip
 
 BUCKETS = """
 UTC                 1h    2026-05-01T23:59:59  2026-05-01T23:00Z  2026-05-02T00:00Z
@@ -100,7 +100,8 @@ def test_utc_is_computed_as_any_zone_is(interval: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "zone", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana", "America/Sao_Paulo"]
+    "zone",
+    ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana", "America/Sao_Paulo"],
 )
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_buckets_leave_no_gap_and_do_not_overlap(zone: str, interval: str) -> None:
@@ -121,7 +122,9 @@ def test_buckets_leave_no_gap_and_do_not_overlap(zone: str, interval: str) -> No
 def test_days_before_are_local_days() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     calendar = Calendar(berlin)
-    assert calendar.days_before(seconds("2026-04-10T15:00", berlin), 30) == seconds("2026-03-11T00:00", berlin)
+    assert calendar.days_before(seconds("2026-04-10T15:00", berlin), 30) == seconds(
+        "2026-03-11T00:00", berlin
+    )
 
 
 def test_hour_and_day_are_remembered_for_a_minute_only() -> None:

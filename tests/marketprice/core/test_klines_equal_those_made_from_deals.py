@@ -15,13 +15,15 @@ from marketprice.views import Views
 from tests.marketprice.history import Trade, markets_of
 
 RETENTION = Retention(sec_max=10**9, min_max=10**8, hour_max=10**7)
-SPANS = {1: 600, 5: 3_000, 30: 20_000, 60: 40_000, 900: 600_000, 3600: 10**6, 14400: 5 * 10**6, 86400: 3 * 10**7,
-         3 * 86400: 6 * 10**7, 604800: 10**8, 2592000: 2 * 10**8}  # fmt: skip
+SPANS = {1: 600, 5: 3_000, 30: 20_000, 60: 40_000, 900: 600_000, 3600: 10**6, 14400: 5 * 10**6,
+         86400: 3 * 10**7, 3 * 86400: 6 * 10**7, 604800: 10**8, 2592000: 2 * 10**8}  # fmt: skip
 
 
 def random_trades(dice: random.Random, span: int) -> list[Trade]:
     begin = 1_770_000_000
-    times = sorted(dice.randrange(begin * 10**6, (begin + span) * 10**6) for _ in range(dice.randrange(1, 200)))
+    times = sorted(
+        dice.randrange(begin * 10**6, (begin + span) * 10**6) for _ in range(dice.randrange(1, 200))
+    )
     return [
         Trade(at, "M", f"{dice.randrange(1, 10**4) / 100:.2f}", f"0.{dice.randrange(1, 10**4):04}", 1, number)
         for number, at in enumerate(times, start=1)

@@ -32,7 +32,24 @@ def test_natural_scale(line: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "-1", "1e", "e5", " 1", "1 ", "1_0", "0x10", "NaN", "inf", "1.2.3", "1e9999", "²", "٣", "1" * 600],
+    [
+        "",
+        ".",
+        "-1",
+        "1e",
+        "e5",
+        " 1",
+        "1 ",
+        "1_0",
+        "0x10",
+        "NaN",
+        "inf",
+        "1.2.3",
+        "1e9999",
+        "²",
+        "٣",
+        "1" * 600,
+    ],
 )
 def test_refused(text: str) -> None:
     assert number.parse(text) is None
