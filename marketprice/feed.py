@@ -19,18 +19,17 @@ import logging
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from marketprice.messages import TOPIC
 from marketprice.persistence import Position
 from vxnet.clock import Clock, OncePer
 from vxutils.disk import Disk
+from vxutils.store.embedded.consumers import publish_consumer
 from vxutils.store.embedded.history import HistoryReader, HistoryUnavailable
 from vxutils.store.embedded.schema import HISTORY_FILE, Message
 
 LOG_PERIOD_S: Final = 60.0
 DIGEST_BYTES: Final = 16
-CONSUMER_FILE: Final = "run/consumers/marketprice.json"
+CONSUMER: Final = "marketprice"
 
 _log = logging.getLogger("vx.marketprice.feed")
 
@@ -89,9 +88,7 @@ def digest(payload: str) -> bytes:
 
 def publish(disk: Disk, directory: Path, position: Position) -> None:
     """Tells the recorder which message is needed next. Raises: OSError."""
-    path = directory / CONSUMER_FILE
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    disk.write_atomically(path, msgspec.json.encode({TOPIC: position.offset + 1}) + b"\n")
+    publish_consumer(disk, directory, CONSUMER, {TOPIC: position.offset + 1})
 
 
 def _demand_same(position: Position, message: Message) -> None:

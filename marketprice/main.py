@@ -199,6 +199,7 @@ class _Worker:
             self.server.stop()
             try:
                 self.ingest.stop()
+                loop.run_until_complete(self.market_list.ended())
             finally:
                 loop.close()
 

@@ -48,11 +48,16 @@ class MarketList:
         self._ask()
 
     def stop(self) -> None:
-        """Asks no more."""
+        """Asks no more; `ended` is to be awaited then."""
         self._retry.stop()
         self._refresh.stop()
         if self._task is not None:
             self._task.cancel()
+
+    async def ended(self) -> None:
+        """Returns when the question that was under way is given up."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     def _ask(self) -> None:
         self._task = self._loop.create_task(self._exchange())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +21,16 @@ from vxnet.errors import AddressError
 from vxutils.client import Client, ExchangeError, NoAnswer, Outcome
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.protocol import codes
-from vxutils.protocol.commands import Command
+from vxutils.protocol.commands import Command, Service
 from vxutils.rpc.blocking import BlockingClient
 from vxutils.rpc.packet import PacketError
 
 DEFAULT_ADDRESS: Final = "tcp@127.0.0.1:7316"
+DEFAULT_ADDRESSES: Final[Mapping[Service, str]] = {
+    Service.MATCHENGINE: DEFAULT_ADDRESS,
+    Service.MARKETPRICE: "tcp@127.0.0.1:7416",
+    Service.READHISTORY: "tcp@127.0.0.1:7424",
+}
 KEY_CHARACTERS_MAX: Final = 36
 TIMEOUT_S_MAX: Final = 3600.0
 TOKEN_BYTES_MAX: Final = 4096
@@ -44,7 +50,7 @@ def call(options: argparse.Namespace) -> int:
         elif options.token_file is not None:
             raise MethodError("--token-file is for --http: raw RPC asks nobody who he is")
         else:
-            address = parse_address(options.address or DEFAULT_ADDRESS)
+            address = parse_address(options.address or DEFAULT_ADDRESSES[command.served_by])
     except UnicodeEncodeError:
         raise ProcessExit(ExitCode.USAGE, "the parameters are not valid UTF-8") from None
     except (MethodError, AddressError, ValueError) as error:

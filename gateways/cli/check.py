@@ -13,15 +13,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateways.cli.output import complain, show
-from gateways.cli.programs import ACCESSHTTP, ENGINE, PROGRAMS, Program
+from gateways.cli.programs import (
+    ACCESSHTTP,
+    ALERTCENTER,
+    CONFIGURED,
+    ENGINE,
+    MARKETPRICE,
+    READHISTORY,
+    Program,
+)
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.settings import SettingsError, is_c_config, parse_c_json, parse_toml, read_text
 
 _ONLY_THERE: Final = (
-    (ACCESSHTTP, ("listener", "http", "matchengine", "marketprice", "readhistory", "worker_num")),
-    (ENGINE, ("asset", "market", "assets", "markets", "journal", "cli", "slice_interval", "wire_style")),
+    (ACCESSHTTP, ("listener", "http", "matchengine", "marketprice", "readhistory")),
+    (MARKETPRICE, ("market_source", "time_zone", "sec_max", "min_max", "hour_max", "accesshttp", "deals")),
+    (ENGINE, ("asset", "market", "assets", "markets", "journal", "recorder", "cli", "slice_interval")),
+    (READHISTORY, ("query_timeout_s", "db_history")),
+    (ALERTCENTER, ("smtp", "webhook", "command", "store", "interval_s", "redis")),
 )
-"""Sections by which a file is known, those of the gateway first: it has `wire_style` too."""
+"""What a file is known by, looked for in this order: the engine of the C system has a `db_history` too, its
+marketprice a `redis`."""
 
 
 def config_check(options: argparse.Namespace) -> int:
@@ -33,7 +45,7 @@ def config_check(options: argparse.Namespace) -> int:
     try:
         program = _named(options.process) if options.process else _recognised(path)
         settings = importlib.import_module(f"{program.package}.settings")
-        allowed = options.embedded if program is ENGINE else options.allow_open_bind
+        allowed = options.allow_open_bind if program is ACCESSHTTP else options.embedded
         loaded = settings.load_settings(path, allowed)
     except SettingsError as error:
         listed = "\n  ".join(error.problems)
@@ -45,12 +57,12 @@ def config_check(options: argparse.Namespace) -> int:
 
 
 def _named(name: str) -> Program:
-    return next(program for program in PROGRAMS if program.name == name)
+    return next(program for program in CONFIGURED if program.name == name)
 
 
 def _recognised(path: Path) -> Program:
     """Whose file it is, by its name or by what it holds. Raises: SettingsError, ProcessExit."""
-    named = [program for program in PROGRAMS if path.name.startswith(program.name)]
+    named = [program for program in CONFIGURED if path.name.startswith(program.name)]
     if len(named) == 1:
         return named[0]
     text = read_text(path)
@@ -58,7 +70,7 @@ def _recognised(path: Path) -> Program:
     for program, sections in _ONLY_THERE:
         if any(section in table for section in sections):
             return program
-    names = " or ".join(program.name for program in PROGRAMS)
+    names = " or ".join(program.name for program in CONFIGURED)
     raise ProcessExit(
         ExitCode.USAGE, f"it can not be seen for which process {path} is: name it with --process {names}"
     )

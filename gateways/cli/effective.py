@@ -15,7 +15,15 @@ from typing import Any, Final
 
 import msgspec
 
-from gateways.cli.programs import ACCESSHTTP, ENGINE, Program, packaged_settings
+from gateways.cli.programs import (
+    ACCESSHTTP,
+    ALERTCENTER,
+    ENGINE,
+    MARKETPRICE,
+    READHISTORY,
+    Program,
+    packaged_settings,
+)
 from gateways.cli.toml_text import toml_text
 from vxnet.address import parse_address
 from vxnet.errors import AddressError
@@ -28,6 +36,8 @@ Setting = tuple[str, ...]
 PORT_MAX: Final = 65535
 
 LOG: Final = ("log", "path")
+ALERT: Final = ("alert", "address")
+C_ALERT: Final = ("alert", "addr")
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -40,7 +50,12 @@ class Shape(msgspec.Struct, frozen=True):
     c: tuple[Setting, ...]
 
 
+_SERVER: Final = Shape(toml=(("svr", "bind"), ("monitor", "address")), c=(("svr", "bind"),))
+
 SHAPES: Final[Mapping[Program, Shape]] = {
+    ALERTCENTER: _SERVER,
+    READHISTORY: _SERVER,
+    MARKETPRICE: Shape(toml=(*_SERVER.toml, ("market_source",)), c=_SERVER.c),
     ENGINE: Shape(
         toml=(("svr", "bind"), ("cli", "address"), ("monitor", "address")),
         c=(("svr", "bind"), ("cli",)),
@@ -82,13 +97,15 @@ def effective_settings(
     port_offset: int,
     log_path: Path,
     implied: Mapping[Setting, object] | None = None,
+    alert_address: str = "",
 ) -> EffectiveSettings:
-    """The settings in `path` (None: the defaults) with `port_offset` added to each port, and the log in
-    `log_path`.
+    """The settings in `path` (None: the defaults) with `port_offset` added to each port, the log in
+    `log_path` and alerts to `alert_address` (`ip:port`).
 
     Port 0 (any free port) stays 0. Addresses which a TOML file leaves out are those of the packaged file. A
-    log that the file sends somewhere stays there; `log_path` is without its ending. `implied` settings follow
-    from another process: they stand in for what a TOML file leaves out, and are taken as they are.
+    log or alerts that the file sends somewhere stay there; `log_path` is without its ending. `implied`
+    settings follow from another process: they stand in for what a TOML file leaves out, and are taken as they
+    are.
 
     Raises: ProcessExit (CONFIG for a file that can not be read, USAGE for a port out of range).
     """
@@ -109,12 +126,13 @@ def effective_settings(
     if not is_c:
         for setting in implied if path is None else ():
             _remove(table, setting)
-        for setting in (*shape.toml, LOG):
+        for setting in (*shape.toml, LOG, ALERT):
             if setting not in implied:
                 _fill(table, defaults, setting)
     for setting in shape.c if is_c else shape.toml:
         _change(table, setting, lambda given: _moved(given, port_offset))
     _change(table, LOG, lambda given: given if given != "" else str(log_path))
+    _change(table, C_ALERT if is_c else ALERT, lambda given: given if given != "" else alert_address)
     if is_c:
         text = json.dumps(table, indent=4) + "\n"
     else:

@@ -7,6 +7,7 @@ A user's mistake gives one sentence on standard error and a code of `vxutils.exi
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import math
 import os
@@ -15,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from gateways.cli import accesshttp, call, check, engine, methods, status, up
+from gateways.cli import accesshttp, call, check, engine, methods, services, status, up
 from gateways.cli.output import complain
-from gateways.cli.programs import PROGRAMS
+from gateways.cli.programs import ALERTCENTER, CONFIGURED, ENGINE, MARKETPRICE, READHISTORY, RECORDER
 from vxutils.exits import ExitCode, ProcessExit
 
 Run = Callable[[argparse.Namespace], int]
@@ -31,7 +32,9 @@ examples:
   vx call balance.query 1                     ask the running engine
   vx init --data-dir /srv/vx                  make a data directory, once
   vx matchengine etc/matchengine.toml --data-dir /srv/vx
+  vx recorder etc/matchengine.toml --data-dir /srv/vx
   vx accesshttp etc/accesshttp.toml --data-dir /srv/vx
+  vx alerts --since 2h                        what went wrong
 """
 
 _UP_TEXT = """\
@@ -114,14 +117,25 @@ def _parser() -> argparse.ArgumentParser:
     sub = _add(commands, "matchengine", engine.run, "Run the engine in the foreground.")
     _add_config(sub)
     _add_data_directory(sub)
-    sub.add_argument("--daemon", action="store_true", help="go to the background, under a watchdog")
+    _add_daemon(sub)
+
+    for program, text in (
+        (RECORDER, "Run the recorder in the foreground, with the settings of its engine."),
+        (READHISTORY, "Run readhistory in the foreground."),
+        (MARKETPRICE, "Run marketprice in the foreground."),
+        (ALERTCENTER, "Run the alert centre in the foreground."),
+    ):
+        sub = _add(commands, program.name, functools.partial(services.run, program), text)
+        _add_config(sub)
+        _add_data_directory(sub)
+        _add_daemon(sub)
 
     text = "Run the HTTP gateway in the foreground: all of it, or one role."
     sub = _add(commands, "accesshttp", accesshttp.run, text)
     _add_config_only(sub)
     _add_data_directory(sub)
     _add_open_bind(sub)
-    sub.add_argument("--daemon", action="store_true", help="go to the background, under a watchdog")
+    _add_daemon(sub)
     sub.add_argument(
         "--role",
         choices=("run", "listener", "worker"),
@@ -150,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_open_bind(sub)
     sub.add_argument(
         "--process",
-        choices=[program.name for program in PROGRAMS],
+        choices=[program.name for program in CONFIGURED],
         help="whose file it is, if that is not plain",
     )
     for name, run, text in (
@@ -160,6 +174,29 @@ def _parser() -> argparse.ArgumentParser:
         sub = _add(actions, name, run, text)
         _add_config(sub)
         _add_data_directory(sub)
+
+    text = "Show the alerts of a data directory, oldest first."
+    sub = _add(commands, "alerts", services.alerts, text)
+    default = Path(up.DEFAULT_DIRECTORY)
+    sub.add_argument("--data-dir", type=Path, default=default, metavar="DIR", help=f"default: ./{default}")
+    sub.add_argument("--since", metavar="TIME", help="90m, 2h, 7d, or 2024-05-01T12:00")
+    sub.add_argument("--limit", type=int, metavar="ROWS", help="only the newest so many")
+    sub.add_argument("--json", action="store_true", help="one JSON object per line")
+
+    text = "Work on the candles of marketprice."
+    candles = commands.add_parser("candles", help=text, description=text, allow_abbrev=False)
+    actions = candles.add_subparsers(metavar="rebuild", required=True, parser_class=_Parser)
+    text = "Make all candles again from the history, while marketprice is stopped."
+    sub = _add(actions, "rebuild", services.candles_rebuild, text)
+    sub.add_argument(
+        "config", type=Path, nargs="?", metavar="CONFIG", help="settings of marketprice (default: packaged)"
+    )
+    _add_data_directory(sub)
+
+    text = "Remove archived journal segments for good; says what can not be made again any more."
+    sub = _add(commands, "prune", services.prune, text)
+    _add_data_directory(sub)
+    sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="where the journal is, if elsewhere")
 
     text = "Replay the journal of a stopped engine, read-only, and check the laws."
     sub = _add(commands, "audit", engine.audit, text)
@@ -186,6 +223,10 @@ def _add(
 
 def _add_data_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the data directory")
+
+
+def _add_daemon(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--daemon", action="store_true", help="go to the background, under a watchdog")
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -217,12 +258,13 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings of the engine (default: the packaged ones)"
     )
-    parser.add_argument(
-        "--accesshttp-config",
-        type=Path,
-        metavar="FILE",
-        help="settings of the HTTP gateway (default: the packaged ones, for this engine)",
-    )
+    for name in (program.name for program in CONFIGURED if program is not ENGINE):
+        parser.add_argument(
+            f"--{name}-config",
+            type=Path,
+            metavar="FILE",
+            help=f"settings of {name} (default: the packaged ones, for this engine)",
+        )
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help=f"the data directory (default: ./{up.DEFAULT_DIRECTORY})"
     )
@@ -237,8 +279,8 @@ def _add_call(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("parameters", metavar="PARAM", nargs="*", help="its parameters, in this order")
     parser.add_argument(
         "--address",
-        help="where the engine listens: tcp@ip:port, udp@ip:port, stream@path, ... "
-        f"(default: {call.DEFAULT_ADDRESS})",
+        help="where whoever serves the method listens: tcp@ip:port, udp@ip:port, stream@path, ... "
+        "(default: its usual port on this machine)",
     )
     parser.add_argument("--http", metavar="URL", help="ask the HTTP gateway there, not the engine")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token for the HTTP gateway")

@@ -4,7 +4,7 @@ One table says the names and kinds of the parameters; the usage lines and the co
 Only what the shell takes away is put back here (on the wire amounts are texts, ids are numbers); whether a
 market exists or an amount is large enough is for the server to say. Nothing is sent from here.
 
-Source: protocol.md 2.7.
+Source: protocol.md 2.7, 6.6, 7.2.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ import msgspec
 from vxutils import fixed
 from vxutils.protocol import commands
 from vxutils.protocol.commands import Command, Service
-
-AVAILABLE: Final = frozenset({Service.MATCHENGINE})
-"""Services that exist in this version."""
 
 _SIDES: Final[Mapping[str, int]] = MappingProxyType({"1": 1, "ask": 1, "sell": 1, "2": 2, "bid": 2, "buy": 2})
 _WHOLE_NUMBER: Final = re.compile(r"-?\d{1,19}", re.ASCII)  # whether it fits 64 bits is for the server to say
@@ -76,11 +73,17 @@ def _read_object(word: str) -> dict[str, Any] | None:
 _USER: Final = _integer("USER")
 _MARKET: Final = _text("MARKET")
 _SIDE: Final = Parameter("SIDE", "1, ask or sell, or 2, bid or buy", lambda word: _SIDES.get(word.lower()))
+_ANY_SIDE: Final = Parameter(
+    "SIDE",
+    "0 or both, 1, ask or sell, or 2, bid or buy",
+    lambda word: 0 if word.lower() in ("0", "both") else _SIDES.get(word.lower()),
+)
 _AMOUNT: Final = _decimal("AMOUNT")
 _TAKER_FEE: Final = _decimal("TAKER_FEE")
 _SOURCE: Final = _text("SOURCE")
 _PAGE: Final = (_integer("OFFSET"), _integer("LIMIT"))
 _ORDER_ID: Final = _integer("ORDER_ID")
+_TIMES: Final = (_integer("START"), _integer("END"))
 
 PARAMETERS: Final[Mapping[int, tuple[Parameter, ...]]] = MappingProxyType(
     {
@@ -111,6 +114,16 @@ PARAMETERS: Final[Mapping[int, tuple[Parameter, ...]]] = MappingProxyType(
         commands.ORDER_BOOK: (_MARKET, _SIDE, *_PAGE),
         commands.ORDER_DEPTH: (_MARKET, _integer("LIMIT"), _decimal("INTERVAL")),
         commands.ORDER_PENDING_DETAIL: (_MARKET, _ORDER_ID),
+        commands.BALANCE_HISTORY: (_USER, _text("ASSET"), _text("BUSINESS"), *_TIMES, *_PAGE),
+        commands.ORDER_FINISHED: (_USER, _MARKET, *_TIMES, *_PAGE, _ANY_SIDE),
+        commands.ORDER_DEALS: (_ORDER_ID, *_PAGE),
+        commands.ORDER_FINISHED_DETAIL: (_ORDER_ID,),
+        commands.MARKET_USER_DEALS: (_USER, _MARKET, *_PAGE),
+        commands.MARKET_STATUS: (_MARKET, _integer("SECONDS")),
+        commands.MARKET_KLINE: (_MARKET, *_TIMES, _integer("INTERVAL")),
+        commands.MARKET_DEALS: (_MARKET, _integer("LIMIT"), _integer("LAST_ID")),
+        commands.MARKET_LAST: (_MARKET,),
+        commands.MARKET_STATUS_TODAY: (_MARKET,),
         commands.MARKET_LIST: (),
         commands.MARKET_SUMMARY: (_text("MARKET", repeated=True),),
     }
@@ -118,7 +131,7 @@ PARAMETERS: Final[Mapping[int, tuple[Parameter, ...]]] = MappingProxyType(
 
 
 def find(name: str) -> Command:
-    """The command with this name. Raises: MethodError if there is none, or none in this version."""
+    """The command with this name. Raises: MethodError if there is none."""
     command = commands.BY_NAME.get(name)
     if command is None or command.served_by is Service.ALL:
         names = [known.name for known in available()]
@@ -126,16 +139,12 @@ def find(name: str) -> Command:
         near = begun or difflib.get_close_matches(name, names, 1)
         hint = f"did you mean {' or '.join(near)}?" if near else "`vx call --help` lists them"
         raise MethodError(f"there is no method {name}; {hint}")
-    if command.served_by not in AVAILABLE:
-        raise MethodError(
-            f"{name} is a method of {command.served_by.value}, which does not exist in this version yet"
-        )
     return command
 
 
 def available() -> list[Command]:
-    """The commands that somebody serves in this version, in the order of their ids."""
-    return [command for command in commands.COMMANDS if command.served_by in AVAILABLE]
+    """The commands that can be called by name, in the order of their ids."""
+    return [command for command in commands.COMMANDS if command.served_by is not Service.ALL]
 
 
 def usage(command: Command) -> str:

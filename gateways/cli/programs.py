@@ -28,11 +28,22 @@ class Program(msgspec.Struct, frozen=True):
     package: str
 
 
+ALERTCENTER: Final = Program("alertcenter", "gateways.alertcenter")
+RECORDER: Final = Program("recorder", "matchengine.recorder")
 ENGINE: Final = Program("matchengine", "matchengine")
+READHISTORY: Final = Program("readhistory", "gateways.readhistory")
+MARKETPRICE: Final = Program("marketprice", "marketprice")
 ACCESSHTTP: Final = Program("accesshttp", "gateways.accesshttp")
 
-PROGRAMS: Final = (ENGINE, ACCESSHTTP)
-"""In the order in which they are started."""
+PROGRAMS: Final = (ALERTCENTER, RECORDER, ENGINE, READHISTORY, MARKETPRICE, ACCESSHTTP)
+"""In the order in which they are started; they are stopped in reverse.
+
+The alert centre hears of everybody's end. The recorder outlives the engine, so that it records all the engine
+has written. A gateway comes after whoever is behind it.
+"""
+
+CONFIGURED: Final = tuple(program for program in PROGRAMS if program is not RECORDER)
+"""Those with a settings file of their own; the recorder reads the engine's."""
 
 
 def command_line(program: Program, words: Sequence[str | Path]) -> list[str]:

@@ -20,12 +20,14 @@ import msgspec
 from gateways.cli.effective import effective_settings
 from gateways.cli.home import running_path
 from gateways.cli.output import show
-from gateways.cli.programs import PROGRAMS
+from gateways.cli.programs import CONFIGURED, ENGINE, RECORDER
 from gateways.cli.running import RunningProcess, read_running
 from gateways.cli.up import DEFAULT_DIRECTORY
 from vxnet.address import Address, parse_address
 from vxnet.errors import AddressError
 from vxutils.exits import ExitCode, ProcessExit
+from vxutils.store.embedded.history import HistoryReader, HistoryUnavailable
+from vxutils.store.embedded.schema import HISTORY_FILE
 
 OK: Final = "ok"
 DEGRADED: Final = "degraded"
@@ -60,6 +62,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def status(options: argparse.Namespace) -> int:
     """`vx status`; OK if all is well, else FAILURE. Raises: ProcessExit."""
     rows = [_row(process) for process in _processes(options.data_dir, options.port_offset)]
+    rows = _with_recorder(rows, (options.data_dir or Path(DEFAULT_DIRECTORY)) / HISTORY_FILE)
     if options.json:
         show(json.dumps([msgspec.to_builtins(row) for row in rows], indent=2))
     else:
@@ -82,7 +85,7 @@ def _processes(directory: Path | None, port_offset: int) -> list[RunningProcess]
 def _at_default_addresses(port_offset: int) -> list[RunningProcess]:
     """For processes that were started one by one, by supervisord for instance, on their usual ports."""
     found = []
-    for program in PROGRAMS:
+    for program in CONFIGURED:
         table = effective_settings(program, None, port_offset, Path("/")).table
         listeners = table.get("listener") or [table.get("svr")]
         found.append(
@@ -117,6 +120,26 @@ def _row(process: RunningProcess) -> Row:
         problem=problem,
         facts=facts,
     )
+
+
+def _with_recorder(rows: list[Row], history: Path) -> list[Row]:
+    """The recorder answers nobody: how far it is stands in the history that it writes."""
+    if not any(row.process == RECORDER.name and row.state == OK for row in rows):
+        return rows
+    durable = next(
+        (_number(row.facts, "durable_sequence") for row in rows if row.process == ENGINE.name), None
+    )
+    reader = HistoryReader(history)
+    try:
+        sequence = reader.position().sequence
+    except HistoryUnavailable as error:
+        found: dict[str, Any] = {"state": DEGRADED, "problem": str(error)}
+    else:
+        lag = max(0, durable - sequence) if durable is not None else None
+        found = {"sequence": sequence, "lag": lag}
+    finally:
+        reader.close()
+    return [msgspec.structs.replace(row, **found) if row.process == RECORDER.name else row for row in rows]
 
 
 def _ask(process: RunningProcess) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`vx up`: the whole exchange in the foreground, from the settings to the last process stopped.
 
-    settings -> data directory -> engine -> ready -> accesshttp -> ready: demo users, addresses -> ... -> stop
+    settings -> data directory -> alertcenter -> recorder -> matchengine -> readhistory -> marketprice
+             -> accesshttp -> all ready: demo users, addresses -> ... -> stop, the last one first
 
 What `make run` runs. Each process is under its own watchdog, which replaces a dead worker; we replace a dead
 watchdog. Should we be killed, the kernel kills them, so that nothing is left behind in any case.
@@ -9,18 +10,31 @@ watchdog. Should we be killed, the kernel kills them, so that nothing is left be
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from gateways.cli import demo
 from gateways.cli.call import DEFAULT_ADDRESS
-from gateways.cli.effective import EffectiveSettings, Setting, effective_settings
+from gateways.cli.effective import EffectiveSettings, Setting, Table, effective_settings
 from gateways.cli.home import Home, log_path
 from gateways.cli.output import complain, show
 from gateways.cli.processes import Launch, WatchedProcess
-from gateways.cli.programs import ACCESSHTTP, ENGINE, Program, command_line
+from gateways.cli.programs import (
+    ACCESSHTTP,
+    ALERTCENTER,
+    CONFIGURED,
+    ENGINE,
+    MARKETPRICE,
+    PROGRAMS,
+    READHISTORY,
+    RECORDER,
+    Program,
+    command_line,
+)
 from gateways.cli.running import running_text
 from gateways.cli.supervisor import POLICY, SignalPipe, Supervisor
 from gateways.cli.terminal import OwnForeground
@@ -31,19 +45,30 @@ DEFAULT_DIRECTORY: Final = "vx-data"
 WORKERS_MAX: Final = 64
 FIRST_CALL: Final = """'{"id": 1, "method": "balance.query", "params": [1]}'"""
 
+BACKENDS: Final = (ENGINE, MARKETPRICE, READHISTORY)
+"""Whom the HTTP gateway asks."""
+
 
 def up(options: argparse.Namespace) -> int:
     """`vx up`. Raises: ProcessExit with a sentence; OSError."""
     signals = SignalPipe()  # first: a Ctrl-C from here on is an orderly stop
     directory = options.data_dir or Path(DEFAULT_DIRECTORY)
-    with_engine = _Settings(ENGINE, options.config, options.port_offset, directory)
-    with_http = _Settings(ACCESSHTTP, options.accesshttp_config, options.port_offset, directory)
-    for settings in (with_engine, with_http):
-        settings.read({})  # what is wrong with a file is said before anything is started
+    given = {
+        ENGINE: options.config,
+        ALERTCENTER: options.alertcenter_config,
+        READHISTORY: options.readhistory_config,
+        MARKETPRICE: options.marketprice_config,
+        ACCESSHTTP: options.accesshttp_config,
+    }
+    settings = {
+        program: _Settings(program, given[program], options.port_offset, directory) for program in CONFIGURED
+    }
+    for one in settings.values():
+        one.read({})  # what is wrong with a file is said before anything is started
     with OwnForeground(), Home(directory, may_be_made=options.data_dir is None) as home:
         if home.is_new:
             show(f"made a new exchange in {directory}")
-        code, sentence = _Exchange(home, with_engine, with_http, options).run(signals)
+        code, sentence = _Exchange(home, settings, options).run(signals)
     signals.ignore_from_now()
     if code is not ExitCode.OK:
         raise ProcessExit(code, sentence)
@@ -60,9 +85,11 @@ class _Settings:
         self._log_path = log_path(directory, program.name)
         self._is_read = False
 
-    def read(self, implied: dict[Setting, object]) -> EffectiveSettings:
+    def read(self, implied: Mapping[Setting, object], alert_address: str = "") -> EffectiveSettings:
         """Raises: ProcessExit."""
-        settings = effective_settings(self.program, self._path, self._port_offset, self._log_path, implied)
+        settings = effective_settings(
+            self.program, self._path, self._port_offset, self._log_path, implied, alert_address
+        )
         for warning in () if self._is_read else settings.warnings:
             complain(f"vx: {self._path}: {warning}")
         self._is_read = True
@@ -77,76 +104,80 @@ class _Exchange:
     """The processes of one exchange and how each of them is started."""
 
     def __init__(
-        self, home: Home, engine: _Settings, accesshttp: _Settings, options: argparse.Namespace
+        self, home: Home, settings: Mapping[Program, _Settings], options: argparse.Namespace
     ) -> None:
         self._home = home
-        self._engine_settings = engine
-        self._http_settings = accesshttp
-        self._engine_words = ["--embedded"] if options.embedded else []
-        self._http_words = ["--allow-open-bind"] if options.allow_open_bind else []
-        self._engine = WatchedProcess(ENGINE.name, self._launch_engine, POLICY)
-        self._accesshttp = WatchedProcess(ACCESSHTTP.name, self._launch_accesshttp, POLICY)
-        self._processes = [self._engine, self._accesshttp]
+        self._settings = settings
+        self._embedded = ["--embedded"] if options.embedded else []
+        self._open_bind = ["--allow-open-bind"] if options.allow_open_bind else []
+        self._processes = {
+            program: WatchedProcess(program.name, functools.partial(self._launch, program), POLICY)
+            for program in PROGRAMS
+        }
         self._is_welcomed = False
 
     def run(self, signals: SignalPipe) -> tuple[ExitCode, str]:
         """Until the last process has stopped; the exit code and what to tell the person."""
-        return Supervisor(self._processes, signals, self._note_change).run()
+        return Supervisor(list(self._processes.values()), signals, self._note_change).run()
 
-    def _launch_engine(self) -> Launch:
-        settings = self._engine_settings.read({})
-        words = ["--watchdog", *self._engine_words]
-        return self._launch(self._engine_settings, settings, words, [ENGINE.name])
-
-    def _launch_accesshttp(self) -> Launch:
-        settings = self._http_settings.read(self._implied_by_neighbours())
-        number = settings.table.get("worker_num", 1)
-        workers = range(number if isinstance(number, int) and 0 < number <= WORKERS_MAX else 1)
-        announces = [f"{ACCESSHTTP.name} listener", *(f"{ACCESSHTTP.name} worker {i}" for i in workers)]
-        return self._launch(self._http_settings, settings, self._http_words, announces)
-
-    def _launch(
-        self, given: _Settings, settings: EffectiveSettings, words: list[str], announces: list[str]
-    ) -> Launch:
-        name = given.program.name
-        written = self._home.write_settings(f"{name}.{'json' if settings.is_c else 'toml'}", settings.text)
+    def _launch(self, program: Program) -> Launch:
+        """Raises: ProcessExit, OSError."""
+        given = self._settings[ENGINE if program is RECORDER else program]
+        alert_address = "" if program is ALERTCENTER else self._alert_address()
+        settings = given.read(self._implied(program), alert_address)
+        name = f"{given.program.name}.{'json' if settings.is_c else 'toml'}"
+        written = self._home.write_settings(name, settings.text)
+        words = self._open_bind if program is ACCESSHTTP else ["--watchdog", *self._embedded]
         line: list[str | Path] = ["run", written, "--data-dir", self._home.directory, *words, "--parent-pid"]
+        # Two processes never share a log file: the recorder adds its name to that of the engine's.
+        log = f"{settings.log_path}_{RECORDER.name}" if program is RECORDER else settings.log_path
         return Launch(
-            command_line(given.program, line),
-            announces,
-            Path(f"{settings.log_path}.log"),
+            command_line(program, line),
+            _announced(program, settings.table),
+            Path(f"{log}.log"),
             shown_instead=(str(written), given.shown),
         )
 
-    def _implied_by_neighbours(self) -> dict[Setting, object]:
-        """What the gateway must know about what runs beside it, unless its own file says so."""
-        settings = self._engine_settings.read({})
+    def _implied(self, program: Program) -> dict[Setting, object]:
+        """What a process must know about those that run beside it, unless its own file says so."""
+        if program not in (READHISTORY, MARKETPRICE, ACCESSHTTP):
+            return {}
+        engine = self._settings[ENGINE].read({})
         implied: dict[Setting, object] = {
-            ("wire_style",): "viabtc" if settings.is_c else settings.table.get("wire_style", "plain"),
-            ("matchengine", "address"): [str(self._door())],
-            ("marketprice", "address"): [],  # nobody starts them, so nobody waits for them
-            ("readhistory", "address"): [],
+            ("wire_style",): "viabtc" if engine.is_c else engine.table.get("wire_style", "plain")
         }
-        server = settings.table.get("svr")
-        size_bytes = server.get("max_pkg_size") if isinstance(server, dict) else None
-        if size_bytes is not None:
-            implied["matchengine", "request_size_bytes_max"] = size_bytes
+        door = self._door(ENGINE)
+        if program is MARKETPRICE and door.kind in ("tcp", "stream"):
+            implied["market_source",] = str(door)
+        for backend in BACKENDS if program is ACCESSHTTP else ():
+            implied[backend.name, "address"] = [str(self._door(backend))]
+            server = self._settings[backend].read({}).table.get("svr")
+            size_bytes = server.get("max_pkg_size") if isinstance(server, dict) else None
+            if size_bytes is not None:
+                implied[backend.name, "request_size_bytes_max"] = size_bytes
         return implied
 
-    def _door(self) -> Address:
-        """Where requests to the engine go: a connection if it takes any."""
-        serves = self._engine.places.serves
+    def _alert_address(self) -> str:
+        """Where fatal lines are sent, `ip:port`; empty if the alert centre takes no datagrams over IP."""
+        serves = self._processes[ALERTCENTER].places.serves
+        found = (str(address) for address in serves if address.kind == "udp")
+        return next(found, "").removeprefix("udp@")
+
+    def _door(self, program: Program) -> Address:
+        """Where requests to a running process go: a connection if it takes any."""
+        serves = self._processes[program].places.serves
         return next((address for address in serves if not address.is_datagram), serves[0])
 
     def _note_change(self) -> None:
-        self._home.write_running(running_text(self._processes))
-        if not self._is_welcomed and all(process.is_ready for process in self._processes):
+        processes = list(self._processes.values())
+        self._home.write_running(running_text(processes))
+        if not self._is_welcomed and all(process.is_ready for process in processes):
             self._is_welcomed = True
             self._welcome()
 
     def _welcome(self) -> None:
         """Everything is ready: what there is, where it is, and what to do first."""
-        door = self._door()
+        door = self._door(ENGINE)
         if self._home.demo_users_are_due:
             try:
                 show(demo.credit(door))
@@ -154,18 +185,30 @@ class _Exchange:
             except demo.CreditFailed as error:
                 complain(f"vx: {error}; the next start tries again")
         show(f"data: {self._home.directory}   logs: {self._home.directory / 'log'}")
-        for process in self._processes:
+        for process in self._processes.values():
             places = process.places
+            if not places.serves:
+                continue  # the recorder: nobody asks it anything
             console = f"   console: {places.console}" if places.console else ""
             monitor = f"   monitor: {places.monitor}" if places.monitor else ""
             show(f"{process.name}: {' '.join(map(str, places.serves))}{console}{monitor}")
         elsewhere = "" if str(door) == DEFAULT_ADDRESS else f" --address {door}"
         show(f"try, in another terminal: {_program()} call balance.query 1{elsewhere}")
-        http = next((one for one in self._accesshttp.places.serves if one.kind == "tcp"), None)
+        serves = self._processes[ACCESSHTTP].places.serves
+        http = next((address for address in serves if address.kind == "tcp"), None)
         if http is not None:
             url = str(http).replace("tcp@", "http://")
             show(f"or over HTTP:             curl -sd {FIRST_CALL} {url}")
         show("Ctrl-C stops everything")
+
+
+def _announced(program: Program, table: Table) -> list[str]:
+    """The names in the ready lines of a process with these settings."""
+    if program is not ACCESSHTTP:
+        return [program.name]
+    number = table.get("worker_num", 1)
+    workers = range(number if isinstance(number, int) and 0 < number <= WORKERS_MAX else 1)
+    return [f"{ACCESSHTTP.name} listener", *(f"{ACCESSHTTP.name} worker {index}" for index in workers)]
 
 
 def _program() -> str:

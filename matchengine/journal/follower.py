@@ -156,7 +156,9 @@ class JournalFollower:
                 if frame is None:
                     if not self._leave_segment():
                         break
-                elif self._expected > self._from_sequence:
+                    continue
+                self._missing_since = None
+                if self._expected > self._from_sequence:
                     frames.append(frame)
                     size += layout.FRAME_HEADER_BYTES + len(frame.payload)
         except OSError as error:
@@ -164,7 +166,6 @@ class JournalFollower:
                 f"the journal in {self._directory} can not be read: {error}"
             ) from error
         if frames:
-            self._missing_since = None
             count = self._expected - frames[0].first_sequence
             self.record_bytes += (size / count - self.record_bytes) / 8
         return frames

@@ -23,11 +23,11 @@ from matchengine.settings import MatchengineSettings, load_settings
 from matchengine.system import require_system
 from vxnet.clock import SystemClock
 from vxutils.disk import Disk
-from vxutils.entry import Entry, LoadedSettings, Parser, add_data_directory, add_run, announce
+from vxutils.entry import Entry, LoadedSettings, Parser, add_data_directory, add_run
 from vxutils.entry import main as run_main
 from vxutils.exits import ExitCode
 from vxutils.log import Log
-from vxutils.process import STOP_SIGNALS, die_with_parent, set_title
+from vxutils.process import STOP_SIGNALS, announce, die_with_parent, set_title
 
 NAME = "recorder"
 DESCRIPTORS = 64

@@ -31,7 +31,7 @@ from vxutils.store.embedded.history import HistoryUnavailable
 from vxutils.store.embedded.schema import HISTORY_FILE, HistoryBase, HistoryBatch, HistoryPosition
 from vxutils.store.embedded.writer import HistoryDamaged, HistoryForeign, HistoryWriter, open_history
 
-TIDY_S: Final = 5.0  # between two looks at consumers and old messages
+TIDY_S: Final = 5.0  # between two looks at consumers and old messages, unless ordered otherwise
 TIDY_SOON_S: Final = 0.05  # when there was more to prune than one look prunes
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
@@ -47,6 +47,7 @@ class WriterOrder(msgspec.Struct, frozen=True, kw_only=True):
     base: HistoryBase
     check_bytes_max: int
     messages_keep_us: int
+    tidy_s: float = TIDY_S
 
 
 class _RecorderGone(Exception):
@@ -74,7 +75,7 @@ class _Writer:
         self._disk = disk
         self._wall_us = wall_us
         self._history: HistoryWriter | None = None
-        self._tidy_at = time.monotonic() + TIDY_S
+        self._tidy_at = time.monotonic() + self._order.tidy_s
 
     def run(self) -> None:
         try:
@@ -113,7 +114,7 @@ class _Writer:
         """Consumers and old messages; a file of a consumer that can not be read stops the pruning only."""
         history = self._history
         assert history is not None, "it is open"
-        self._tidy_at = time.monotonic() + TIDY_S
+        self._tidy_at = time.monotonic() + self._order.tidy_s
         try:
             consumers = read_consumers(self._disk, Path(self._order.data))
         except ValueError as error:

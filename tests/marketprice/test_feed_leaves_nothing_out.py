@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from marketprice.feed import CONSUMER_FILE, DealsFeed, HistoryChanged, position_of, publish
+from marketprice.feed import DealsFeed, HistoryChanged, position_of, publish
 from marketprice.persistence import Position
 from tests.marketprice.history import Trade, open_writer, write
 from vxnet.clock import SystemClock
 from vxutils.disk import Disk
+from vxutils.store.embedded.consumers import read_consumers
 from vxutils.store.embedded.schema import HISTORY_FILE
 
 MADE = [Trade(10**15 + number, "M", "1", "1", 1, number) for number in range(1, 11)]
@@ -100,6 +100,6 @@ def test_another_history_ends_the_feed(tmp_path: Path, changed: dict[str, object
 
 def test_the_position_is_published_as_the_next_message_needed(tmp_path: Path) -> None:
     publish(Disk(), tmp_path, Position())
-    assert json.loads((tmp_path / CONSUMER_FILE).read_text()) == {"deals": 0}
+    assert read_consumers(Disk(), tmp_path) == {"marketprice": {"deals": 0}}
     publish(Disk(), tmp_path, Position(41))
-    assert json.loads((tmp_path / CONSUMER_FILE).read_text()) == {"deals": 42}
+    assert read_consumers(Disk(), tmp_path) == {"marketprice": {"deals": 42}}

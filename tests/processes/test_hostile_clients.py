@@ -117,7 +117,9 @@ def hold_idle_connections(engine: EngineProcess, count: int) -> None:
     if hard < count + DESCRIPTORS_SPARE:
         pytest.skip(f"the system allows {hard} open files")
     soft = count + DESCRIPTORS_SPARE
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    own_soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if own_soft != resource.RLIM_INFINITY and own_soft < soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     resource.prlimit(engine.pid, resource.RLIMIT_NOFILE, (soft, hard))
     before = open_files(engine)
     with Witness(engine) as witness, ExitStack() as stack:

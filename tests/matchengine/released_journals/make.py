@@ -1,4 +1,4 @@
-"""Makes a journal for `test_released_journals_replay`: `python -m tests.matchengine.released_journals.make DIR`.
+"""Makes a journal for `test_released_journals_replay`: `python -m ...released_journals.make DIR`.
 
 To be run once per released journal format, and its result kept for ever. It journals every kind of command,
 integers past 64 bits, keys, a change of rules, several segments and epochs, then prints what to expect.

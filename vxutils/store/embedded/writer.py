@@ -250,6 +250,9 @@ def open_history(
     except sqlite3.Error as error:
         connection.close()
         raise_if_damaged(path, error)
+        if not is_new and getattr(error, "sqlite_errorname", "") == "SQLITE_ERROR":
+            # These statements are never wrong themselves: its header, or its list of tables is.
+            raise HistoryDamaged(f"{path} is damaged: {error}") from error
         raise
     except BaseException:
         connection.close()
