@@ -1,4 +1,4 @@
-"""For all tests: enough open files for thousands of connections, whatever the shell that started them allows."""
+"""For all tests: enough open files for thousands of connections, whatever the shell allows."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways.cli.running import VxUp, free_port_offset, json_of, vx
+from tests.gateways.cli.running import STOPPED, VxUp, free_port_offset, json_of, vx
 from tests.support.configs import c_config, toml_config
 from tests.support.processes import create_data_directory, wait_until
 from tests.vxutils.process.script import is_alive
@@ -38,11 +38,7 @@ def test_first_start_serves_funded_users_and_ctrl_c_leaves_nothing(tmp_path: Pat
         assert len(family) >= 2
         assert up.stop(signal.SIGINT) == 0
         assert not any(map(is_alive, family))
-        assert up.stdout.splitlines()[-3:] == [
-            "stopping (SIGINT)",
-            "accesshttp stopped",
-            "matchengine stopped",
-        ]
+        assert up.stdout.splitlines()[-7:] == ["stopping (SIGINT)", *STOPPED]
         assert up.stderr == ""
 
     with VxUp(tmp_path, "--port-offset", offset) as again:
@@ -94,7 +90,7 @@ def test_any_number_of_ctrl_c_stop_it_once(tmp_path: Path) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             up.process.send_signal(number)
         assert up.wait() == 0
-        assert up.stdout.splitlines()[-1] == "matchengine stopped"
+        assert up.stdout.splitlines()[-1] == STOPPED[-1]
     assert json_of(vx("audit", "--data-dir", "vx-data", "--json", cwd=tmp_path))["is_sound"]
 
 

@@ -15,8 +15,19 @@ from pathlib import Path
 
 import pytest
 
+from gateways.cli.programs import PROGRAMS
 from gateways.cli.running import read_running
-from tests.gateways.cli.running import DEADLINE_S, VX, VxUp, children, free_port_offset, json_of, vx
+from tests.gateways.cli.running import (
+    DEADLINE_S,
+    STOPPED,
+    VX,
+    VxUp,
+    anywhere,
+    children,
+    free_port_offset,
+    json_of,
+    vx,
+)
 from tests.support.configs import c_config, toml_config
 from tests.support.processes import wait_until
 from tests.vxutils.process.script import is_alive
@@ -52,7 +63,8 @@ ERRORS = [
     ("order.put_limit", [13, "BTCUSDT", 3, "1", "60000", "0", "0", "me"], 1, "side"),
     ("order.depth", ["BTCUSDT", 5], 1, ""),
     ("no.such", [], 4, ""),
-    ("market.last", ["BTCUSDT"], 2, ""),
+    ("market.last", ["NOSUCH"], 1, "market"),
+    ("order.deals", [0, 0, 10], 1, "order_id"),
 ]
 
 
@@ -85,12 +97,14 @@ def test_the_words_shown_at_the_end_work(up: VxUp) -> None:
 def test_status_sees_all_of_it(up: VxUp) -> None:
     rows = json_of(vx("status", "--json", cwd=up.directory))
     assert [(row["process"], row["state"], row["problem"]) for row in rows] == [
-        ("matchengine", "ok", ""),
-        ("accesshttp", "ok", ""),
+        (program.name, "ok", "") for program in PROGRAMS
     ]
-    assert rows[0]["sequence"] >= 12 and rows[0]["lag"] == 0
-    assert rows[0]["connections"] >= 1 and rows[1]["connections"] == 0
-    assert is_alive(rows[0]["pid"]) and is_alive(rows[1]["pid"])
+    by_name = {row["process"]: row for row in rows}
+    engine, gateway, recorder = (by_name[name] for name in ("matchengine", "accesshttp", "recorder"))
+    assert engine["sequence"] >= 12 and engine["lag"] == 0
+    assert recorder["sequence"] >= 1 and recorder["lag"] >= 0
+    assert engine["connections"] >= 1 and gateway["connections"] == 0
+    assert all(is_alive(row["pid"]) for row in rows)
 
 
 def test_two_gateways_do_not_share_a_port(up: VxUp, tmp_path: Path) -> None:
@@ -99,11 +113,12 @@ def test_two_gateways_do_not_share_a_port(up: VxUp, tmp_path: Path) -> None:
     settings = tmp_path / "http.toml"
     settings.write_text(f'[[listener]]\nbind = ["tcp@127.0.0.1:{port}"]\n[monitor]\naddress = ""\n')
     (tmp_path / "c.toml").write_text(toml_config())
-    done = vx("up", "--config", "c.toml", "--accesshttp-config", settings, cwd=tmp_path)
+    words = ["--config", "c.toml", "--accesshttp-config", settings]
+    done = vx("up", *words, *anywhere(tmp_path, words), cwd=tmp_path)
     assert done.returncode == 69
     assert f"tcp@127.0.0.1:{port}: address already in use" in done.stderr
     assert "--port-offset" in done.stderr and "Traceback" not in done.stderr
-    assert done.stdout.splitlines()[-1] == "matchengine stopped"
+    assert done.stdout.splitlines()[-5:] == STOPPED[1:]
 
 
 def test_a_token_is_asked_for(tmp_path: Path) -> None:
@@ -139,7 +154,7 @@ def test_the_gateway_speaks_as_the_engine_does(tmp_path: Path) -> None:
         body = raised.value.read()
         raised.value.close()
         assert body == b'{"error": {"code": 4, "message": "method not found"}, "result": null, "id": 1}'
-        assert json_of(vx("status", "--json", cwd=tmp_path))[0]["sequence"] > 0
+        assert json_of(vx("status", "--json", cwd=tmp_path))[0]["state"] == "ok"
         assert up.stop() == 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways.cli.running import VxUp, free_port_offset, json_of, vx
+from tests.gateways.cli.running import VxUp, anywhere, free_port_offset, json_of, vx
 from tests.support.configs import toml_config
 from tests.support.processes import create_data_directory
 from vxutils.protocol import commands
@@ -57,7 +57,8 @@ def test_only_the_reason_of_this_start_is_shown(tmp_path: Path) -> None:
     log = tmp_path / "data" / "log" / "matchengine.log"
     log.write_text(log.read_text() + "[2020-01-01 00:00:00.000000] [1] [fatal]a.py:1(b): an older reason\n")
     (tmp_path / "c.toml").write_text(toml_config(repeat_age_s=77))
-    done = vx("up", "--config", "c.toml", "--data-dir", "data", cwd=tmp_path)
+    words = ["--config", "c.toml", "--data-dir", "data"]
+    done = vx("up", *words, *anywhere(tmp_path), cwd=tmp_path)
     assert done.returncode == 78
     assert "the settings file differs from the rules in force" in done.stderr
     assert "an older reason" not in done.stderr

@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.gateways.cli.running import DEADLINE_S, VX, http_anywhere
+from tests.gateways.cli.running import DEADLINE_S, VX, anywhere
 from tests.support.configs import toml_config
 
 CTRL_C = b"\x03"
@@ -19,7 +19,7 @@ CTRL_C = b"\x03"
 def test_ctrl_c_is_ours_alone_and_the_terminal_is_given_back(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(toml_config())
     # The shell shares its process group with its children, as make does, and would die of the INT.
-    command = [*VX, "up", "--config", "c.toml", *http_anywhere(tmp_path)]
+    command = [*VX, "up", "--config", "c.toml", *anywhere(tmp_path)]
     script = f"{shlex.join(command)}; echo code $?; read line; echo got $line"
     pid, terminal = pty.fork()
     if pid == 0:

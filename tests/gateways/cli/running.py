@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gateways.cli.programs import PROGRAMS
 from gateways.cli.running import read_running
 from tests.support.processes import wait_until
 from tests.vxutils.process.script import is_alive
@@ -26,17 +28,30 @@ DEADLINE_S = 20.0
 
 _READY = "matchengine ready: "
 _HTTP_READY = "accesshttp listener ready: "
+_STREAM_PORTS = (4444, 4445, 7316, 7317, 7318, 7416, 7417, 7424, 7425, 8080, 8081)
+_DATAGRAM_PORTS = (4444, 7316, 7416, 7424)
 _DEFAULT_PORTS = (
-    *((port, socket.SOCK_STREAM) for port in (7316, 7317, 7318, 8080, 8081)),
-    (7316, socket.SOCK_DGRAM),
+    *((port, socket.SOCK_STREAM) for port in _STREAM_PORTS),
+    *((port, socket.SOCK_DGRAM) for port in _DATAGRAM_PORTS),
 )
 _OFFSETS = range(2_000, 24_000)  # below the ports which the kernel gives to clients
+_SERVER_ANYWHERE = """
+[svr]
+bind = ["tcp@127.0.0.1:0", "udp@127.0.0.1:0"]
+[monitor]
+address = "tcp@127.0.0.1:0"
+"""
 _HTTP_ANYWHERE = """
 [[listener]]
 bind = ["tcp@127.0.0.1:0"]
 [monitor]
 address = "tcp@127.0.0.1:0"
 """
+_ANYWHERE = dict.fromkeys(("alertcenter", "readhistory", "marketprice"), _SERVER_ANYWHERE)
+_ANYWHERE["accesshttp"] = _HTTP_ANYWHERE
+
+STOPPED = [f"{program.name} stopped" for program in reversed(PROGRAMS)]
+"""What `vx up` says last."""
 
 
 def vx(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -64,17 +79,21 @@ def _is_free(port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
-def http_anywhere(directory: Path) -> list[str]:
-    """The words for an HTTP gateway on free ports."""
-    path = directory / "accesshttp-anywhere.toml"
-    path.write_text(_HTTP_ANYWHERE)
-    return ["--accesshttp-config", str(path)]
+def anywhere(directory: Path, words: Sequence[object] = ()) -> list[str]:
+    """The words for everything but the engine on free ports, as far as `words` do not say where it is."""
+    added = []
+    for name, text in _ANYWHERE.items():
+        if f"--{name}-config" not in words:
+            path = directory / f"{name}-anywhere.toml"
+            path.write_text(text)
+            added += [f"--{name}-config", str(path)]
+    return added
 
 
 class VxUp:
     """`vx up WORDS` in `directory`. A context manager that starts it and ends it whatever happens.
 
-    Unless the words say something about it, the HTTP gateway is on free ports.
+    Unless the words say where it is, everything but the engine is on free ports.
     """
 
     def __init__(self, directory: Path, *words: object) -> None:
@@ -86,8 +105,8 @@ class VxUp:
         # Named after the process that will be: two of them may run in one directory.
         self._files = self.directory / f"output-{random.SystemRandom().getrandbits(40):x}"
         self._files.mkdir()
-        if not {"--port-offset", "--accesshttp-config"} & set(self.words):
-            self.words += http_anywhere(self._files)
+        if "--port-offset" not in self.words:
+            self.words += anywhere(self._files, self.words)
         with self._path("stdout").open("wb") as stdout, self._path("stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*VX, "up", *self.words],

@@ -28,6 +28,10 @@ WRONG = [
     ["config", "check"],
     ["config", "check", "c.toml", "--process", "cook"],
     ["status", "--port-offset", "x"],
+    ["recorder", "c.toml"],
+    ["candles"],
+    ["prune"],
+    ["alerts", "--limit", "x"],
 ]
 
 
@@ -41,6 +45,16 @@ def test_wrong_words_end_with_the_usage_code(words: list[str], capfd: pytest.Cap
 
 
 HELP = ["", "up", "call", "init", "adopt", "matchengine", "accesshttp", "status", "audit"]
+HELP += [
+    "recorder",
+    "readhistory",
+    "marketprice",
+    "alertcenter",
+    "alerts",
+    "candles",
+    "candles rebuild",
+    "prune",
+]
 HELP += ["config", "config check", "config diff", "config apply"]
 
 

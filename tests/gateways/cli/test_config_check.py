@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateways.cli.main import main
-from gateways.cli.programs import PROGRAMS, packaged_settings
+from gateways.cli.programs import CONFIGURED, packaged_settings
 from tests.support.configs import c_config, toml_config
 
 Output = pytest.CaptureFixture[str]
@@ -24,6 +24,19 @@ C_GATEWAY = {
     "readhistory": BACKEND,
 }
 OPEN_GATEWAY = C_GATEWAY | {"svr": {"bind": "tcp@0.0.0.0:8080", "max_pkg_size": 102400}}
+C_LOG = {"path": "", "flag": "fatal"}
+C_SERVER = {"bind": "tcp@127.0.0.1:4444", "max_pkg_size": 10240}
+C_COMMON = {"log": C_LOG, "alert": {"host": "x", "addr": "127.0.0.1:1"}, "svr": C_SERVER}
+C_REDIS = {"name": "x", "addr": ["127.0.0.1:26379"]}
+C_ALERTCENTER = {"log": C_LOG, "svr": C_SERVER, "redis": C_REDIS}
+C_READHISTORY = C_COMMON | {
+    "db_history": {"host": "127.0.0.1", "user": "nobody", "pass": "none", "name": "trade_history"}
+}
+C_MARKETPRICE = C_COMMON | {
+    "redis": C_REDIS,
+    "deals": {"brokers": "127.0.0.1:9092", "topic": "deals"},
+    "accesshttp": "http://127.0.0.1:8080",
+}
 
 FINE: list[tuple[str, str, list[str], str]] = [
     ("x.toml", toml_config(), [], "matchengine"),
@@ -32,6 +45,12 @@ FINE: list[tuple[str, str, list[str], str]] = [
     ("x.json", json.dumps(OPEN_GATEWAY), ["--allow-open-bind"], "accesshttp"),
     ("x.toml", 'wire_style = "viabtc"\n[http]\nkeep_alive_s = 5\n', [], "accesshttp"),
     ("accesshttp-2.toml", "", [], "accesshttp"),
+    ("x.toml", 'time_zone = "UTC"\n', [], "marketprice"),
+    ("x.toml", "query_timeout_s = 5\n", [], "readhistory"),
+    ("x.toml", "interval_s = 5\n", [], "alertcenter"),
+    ("x.json", json.dumps(C_ALERTCENTER), ["--embedded"], "alertcenter"),
+    ("x.json", json.dumps(C_READHISTORY), ["--embedded"], "readhistory"),
+    ("x.json", json.dumps(C_MARKETPRICE), ["--embedded"], "marketprice"),
     ("x.toml", "timeout_s = 2\n", ["--process", "accesshttp"], "accesshttp"),
 ]
 
@@ -47,7 +66,7 @@ def test_files_that_can_be_used(
 
 
 def test_the_packaged_settings_can_be_used(capfd: Output) -> None:
-    for program in PROGRAMS:
+    for program in CONFIGURED:
         assert main(["config", "check", str(packaged_settings(program)), "--process", program.name]) == 0
 
 
@@ -81,6 +100,9 @@ def test_a_file_of_nobody_is_asked_about(tmp_path: Path, capfd: Output) -> None:
     path = tmp_path / "x.toml"
     path.write_text("[process]\ntitle = 'x'\n")
     assert main(["config", "check", str(path)]) == 64
-    assert "--process matchengine or accesshttp" in capfd.readouterr().err
+    assert (
+        "--process alertcenter or matchengine or readhistory or marketprice or accesshttp"
+        in capfd.readouterr().err
+    )
     assert main(["config", "check", str(tmp_path / "none.toml")]) == 78
     assert "No such file" in capfd.readouterr().err

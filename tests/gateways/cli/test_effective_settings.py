@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from gateways.cli.effective import EffectiveSettings, effective_settings
-from gateways.cli.programs import ACCESSHTTP, ENGINE, Program, packaged_settings
+from gateways.cli.programs import (
+    ACCESSHTTP,
+    ALERTCENTER,
+    ENGINE,
+    MARKETPRICE,
+    READHISTORY,
+    Program,
+    packaged_settings,
+)
 from tests.support.configs import c_config
 from vxutils.exits import ExitCode, ProcessExit
 
@@ -69,6 +77,38 @@ def test_what_neighbours_imply_stands_in_for_what_is_left_out(
     table = table_of(effective_settings(ACCESSHTTP, path, 10, LOG, IMPLIED))
     assert (table["wire_style"], table["matchengine"]["address"]) == (style, address)
     assert table["listener"][0]["bind"] == ["tcp@127.0.0.1:8090"]
+
+
+SERVERS = [(ALERTCENTER, 4444), (READHISTORY, 7424), (MARKETPRICE, 7416)]
+
+
+@pytest.mark.parametrize(("program", "port"), SERVERS)
+def test_services_move_and_their_alerts_go_to_the_alert_centre(program: Program, port: int) -> None:
+    expected = tomllib.loads(packaged_settings(program).read_text())
+    expected["svr"]["bind"] = [f"{kind}@127.0.0.1:{port + 1000}" for kind in ("tcp", "udp")]
+    expected["monitor"]["address"] = f"tcp@127.0.0.1:{port + 1001}"
+    expected["log"]["path"] = str(LOG)
+    expected["alert"]["address"] = "127.0.0.1:9"
+    if program is MARKETPRICE:
+        expected["market_source"] = "tcp@127.0.0.1:8316"
+    assert table_of(effective_settings(program, None, 1000, LOG, None, "127.0.0.1:9")) == expected
+
+
+ALERTS = [
+    ("", "127.0.0.1:9"),
+    ('[alert]\naddress = ""\n', "127.0.0.1:9"),
+    ('[alert]\naddress = "10.0.0.1:5"\n', "10.0.0.1:5"),
+    ('{"alert": {"host": "x", "addr": ""}}', "127.0.0.1:9"),
+    ('{"alert": {"host": "x", "addr": "10.0.0.1:5"}}', "10.0.0.1:5"),
+]
+
+
+@pytest.mark.parametrize(("text", "address"), ALERTS)
+def test_alerts_that_go_somewhere_stay_there(tmp_path: Path, text: str, address: str) -> None:
+    path = tmp_path / "given.settings"
+    path.write_text(text)
+    table = table_of(effective_settings(ENGINE, path, 0, LOG, None, "127.0.0.1:9"))
+    assert table["alert"].get("addr") == address or table["alert"]["address"] == address
 
 
 def test_several_listeners_are_moved(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from gateways.cli.home import running_path
 from gateways.cli.main import main
 from gateways.cli.running import RunningProcess
 from tests.gateways.cli.running import free_port_offset
+from vxutils.store.embedded.schema import HISTORY_FILE
+from vxutils.store.embedded.writer import open_history
 
 Output = pytest.CaptureFixture[str]
 
@@ -145,9 +147,24 @@ def test_where_nothing_was_started(tmp_path: Path, capfd: Output, monkeypatch: p
     assert main(["status", "--port-offset", str(offset), "--json"]) == 1
     rows = json.loads(capfd.readouterr().out)
     assert [(row["process"], row["state"], row["address"]) for row in rows] == [
+        ("alertcenter", "down", f"tcp@127.0.0.1:{4444 + offset} udp@127.0.0.1:{4444 + offset}"),
         ("matchengine", "down", f"tcp@127.0.0.1:{7316 + offset} udp@127.0.0.1:{7316 + offset}"),
+        ("readhistory", "down", f"tcp@127.0.0.1:{7424 + offset} udp@127.0.0.1:{7424 + offset}"),
+        ("marketprice", "down", f"tcp@127.0.0.1:{7416 + offset} udp@127.0.0.1:{7416 + offset}"),
         ("accesshttp", "down", f"tcp@127.0.0.1:{8080 + offset}"),
     ]
+
+
+def test_the_recorder_is_where_its_history_is(tmp_path: Path, capfd: Output) -> None:
+    facts = {"sequence": 100, "durable_sequence": 97}
+    recorder = process(name="recorder", serves=[])
+    with answering(health("ok", facts)) as monitor:
+        _, (row, _) = ask(tmp_path, [recorder, process(monitor=monitor)], capfd)
+    assert row["state"] == "degraded" and "the recorder makes it" in row["problem"]
+    open_history(tmp_path / HISTORY_FILE, b"s" * 16).close()
+    with answering(health("ok", facts)) as monitor:
+        code, (row, _) = ask(tmp_path, [recorder, process(monitor=monitor)], capfd)
+    assert (code, row["state"], row["sequence"], row["lag"]) == (0, "ok", 0, 97)
 
 
 def test_a_damaged_file_is_a_sentence(tmp_path: Path, capfd: Output) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateways.cli.programs import PROGRAMS, Program, packaged_settings
+from gateways.cli.programs import CONFIGURED, Program, packaged_settings
 from gateways.cli.toml_text import toml_text
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -24,7 +24,7 @@ def test_any_table_reads_back(table: dict[str, Any]) -> None:
     assert tomllib.loads(toml_text(table)) == table
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", CONFIGURED)
 def test_the_packaged_settings_read_back(program: Program) -> None:
     table = tomllib.loads(packaged_settings(program).read_text())
     assert tomllib.loads(toml_text(table)) == table

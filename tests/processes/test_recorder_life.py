@@ -1,0 +1,169 @@
+"""The recorder as an operator sees it: ready, stop, refusals in words, a bad file, slices and archive."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+from tests.matchengine.recorder_process.recording import content, same, undisturbed
+from tests.processes.crashing import crash_config, matchengine
+from tests.processes.recorders import CATCH_UP_TIMEOUT_S, RecorderProcess
+from tests.support.crash_client import CrashClient, Request, ask_all
+from tests.support.processes import EngineProcess, wait_until
+from vxutils.exits import ExitCode
+from vxutils.store.embedded.schema import HISTORY_FILE
+
+CONFIG = crash_config(segment_size_bytes=1 << 17, slice_records=1_000)
+
+
+def deposit(engine: EngineProcess, first: int, count: int) -> None:
+    requests = [
+        Request(102, json.dumps([7, "BTC", "deposit", number, "1", {}]).encode())
+        for number in range(first, first + count)
+    ]
+    assert all(reply["error"] is None for reply in ask_all(engine.address(), requests))
+
+
+def recorder_of(engine: EngineProcess, watchdog: bool = False) -> RecorderProcess:
+    return RecorderProcess(engine.directory, engine.config_path, engine.data_dir, watchdog)
+
+
+def test_stop_and_go_on(tmp_path: Path) -> None:
+    """Its stop is an orderly one, whenever it comes; the engine does not care."""
+    with EngineProcess(tmp_path, CONFIG) as engine, recorder_of(engine) as recorder:
+        for number in range(3):
+            deposit(engine, number * 100, 100)
+            if number == 1:
+                recorder.wait_for(201)
+            assert recorder.terminate() == ExitCode.OK, recorder.output
+            deposit(engine, 1000 + number * 100, 100)
+            recorder.start()
+        recorder.wait_for(601)
+        wait_until(lambda: (state := recorder.state) is not None and state.sequence == 601, "the state")
+        state = recorder.state
+        assert state is not None
+        assert (state.lag_records, state.lag_us, state.lag_bytes) == (0, 0, 0)
+        assert not state.is_lag_too_high
+        assert not state.is_troubled
+        assert state.published_us / 1e6 > time.time() - 20
+        assert recorder.terminate() == ExitCode.OK
+        engine.terminate()
+        same(content(engine.data_dir / HISTORY_FILE), undisturbed(engine.data_dir, tmp_path))
+
+
+def test_before_the_engine_has_ever_run(tmp_path: Path) -> None:
+    engine = EngineProcess(tmp_path, CONFIG)
+    matchengine("init", "--data-dir", engine.data_dir)
+    with recorder_of(engine) as recorder, engine:
+        engine.start()
+        deposit(engine, 0, 5)
+        recorder.wait_for(6)
+
+
+def test_only_one_of_them(tmp_path: Path) -> None:
+    with EngineProcess(tmp_path, CONFIG) as engine, recorder_of(engine) as first:
+        (tmp_path / "second").mkdir()
+        second = RecorderProcess(tmp_path / "second", engine.config_path, engine.data_dir)
+        second.launch()
+        assert second.wait() == ExitCode.ALREADY_RUNNING
+        assert "is in use by process" in second.stderr
+        assert first.is_running
+
+
+def test_no_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "config.toml").write_text(CONFIG)
+    recorder = RecorderProcess(tmp_path, tmp_path / "config.toml", tmp_path / "data")
+    recorder.launch()
+    assert recorder.wait() == ExitCode.JOURNAL_DAMAGED
+    assert "is not a data directory" in recorder.stderr
+
+
+def test_ahead_of_the_journal(tmp_path: Path) -> None:
+    """The journal was put back from an older copy; under the watchdog too it is not tried again."""
+    with EngineProcess(tmp_path, CONFIG) as engine:
+        deposit(engine, 0, 50)
+        engine.kill()
+        shutil.copytree(engine.data_dir / "journal", tmp_path / "older")
+        engine.start()
+        deposit(engine, 100, 50)
+        with recorder_of(engine) as recorder:
+            recorder.wait_for(101)
+        engine.kill()
+    shutil.rmtree(engine.data_dir / "journal")
+    shutil.copytree(tmp_path / "older", engine.data_dir / "journal")
+    recorder = recorder_of(engine, watchdog=True)
+    recorder.launch()
+    with recorder:
+        assert recorder.wait() == ExitCode.JOURNAL_DAMAGED
+        assert "the history is at sequence 101, ahead of the journal" in recorder.stderr
+        assert "put the journal back from a backup" in recorder.stderr
+
+
+def test_a_bad_file_is_made_again_while_trading_goes_on(tmp_path: Path) -> None:
+    client = CrashClient(5)
+    with EngineProcess(tmp_path, CONFIG) as engine:
+        with recorder_of(engine) as recorder:
+            deposit(engine, 10**6, 2_000)
+            recorder.wait_for(2_001)
+            recorder.terminate()
+        path = engine.data_dir / HISTORY_FILE
+        with path.open("r+b") as file:
+            file.seek(8192 * 12)
+            file.write(b"\xa5" * 8192 * 5)
+        with recorder_of(engine) as recorder:
+            client.run(engine.address(), 1.0, engine.terminate)
+            expected = undisturbed(engine.data_dir, tmp_path)
+            recorder.wait_for(int(str(expected["position"][0][1])))
+            assert "is made again from the journal" in recorder.stderr
+            recorder.terminate()
+    (bad,) = [
+        file
+        for file in engine.data_dir.glob(f"{HISTORY_FILE}.bad-*")
+        if not file.name.endswith(("-wal", "-shm"))
+    ]
+    assert bad.stat().st_size > 8192 * 17
+    same(content(path), expected)
+
+
+def test_slices_archive_and_prune(tmp_path: Path) -> None:
+    with EngineProcess(tmp_path, CONFIG) as engine, recorder_of(engine) as recorder:
+        archive = engine.data_dir / "archive"
+        number = 0
+        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+        while len(list(archive.glob("*.gz"))) < 3:
+            assert time.monotonic() < deadline, recorder.output
+            deposit(engine, number, 500)
+            number += 500
+            time.sleep(0.05)
+        recorder.wait_for(number + 1)
+        recorder.terminate()
+        engine.terminate()
+        expected = undisturbed(engine.data_dir, tmp_path)
+        same(content(engine.data_dir / HISTORY_FILE), expected)
+        done = matchengine("audit", "--data-dir", engine.data_dir)
+        assert done.returncode == 0, done.stderr
+        assert "newest slice: leads to the same state" in done.stdout
+        recorder.start()
+        engine.start()
+        deposit(engine, number, 10)
+        recorder.wait_for(number + 11)
+
+
+def test_a_full_disk_or_held_file_only_makes_it_late(tmp_path: Path) -> None:
+    """Somebody holds the history: it is told, tried again, and nothing is lost."""
+    with EngineProcess(tmp_path, CONFIG) as engine, recorder_of(engine) as recorder:
+        deposit(engine, 0, 10)
+        recorder.wait_for(11)
+        with sqlite3.connect(engine.data_dir / HISTORY_FILE, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            deposit(engine, 10, 10)
+            wait_until(lambda: (state := recorder.state) is not None and state.lag_records == 10, "a lag")
+            time.sleep(0.3)
+            assert recorder.state is not None
+            assert recorder.state.sequence == 11
+            other.execute("ROLLBACK")
+        recorder.wait_for(21)
