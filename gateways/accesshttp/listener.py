@@ -39,6 +39,9 @@ from vxutils.process import install_signals
 WORKER_WAIT_S: Final = 2.0
 """A worker that was killed is back within a second."""
 
+QUEUE_WAIT_S: Final = 0.002
+"""Until the next try when the queues to the workers are full; one of them takes thousands in a second."""
+
 REFUSAL_LOG_PERIOD_S: Final = 1.0
 _UNREAD_BYTES_MAX: Final = 65_536
 
@@ -159,11 +162,17 @@ class Listener:
             # Handing this one over showed that the last worker is dead. It waits like those behind it, which
             # are not even accepted: so there is never more than one.
             self._parked.append((sock, host, index))
+        elif self._dispatcher.is_lagging:
+            # A burst faster than the workers take it: the rest of it waits in the kernel, nobody is refused.
+            self._parked.append((sock, host, index))
+            self._acceptor.pause()
+            self._wait = self._loop.call_later(QUEUE_WAIT_S, self._waited_enough)
         else:
             self._turned.without_worker += 1
             self._refuse(sock, host, NO_WORKER)
 
     def _serve_parked(self) -> None:
+        # Oldest first: the acceptor only calls back from the loop.
         parked, self._parked = self._parked, []
         for sock, host, index in parked:
             self._give(sock, host, index)

@@ -63,12 +63,14 @@ class WorkerSeat:
         return self.report.connections + self.underway
 
     @property
+    def is_able(self) -> bool:
+        """Whether it may have more connections."""
+        return self.report.room > self.underway and self.session.is_open
+
+    @property
     def has_room(self) -> bool:
-        return (
-            self.report.room > self.underway
-            and self.session.is_open
-            and self.session.pending_output < _WAITING_BYTES_MAX
-        )
+        """Whether it can be given one now."""
+        return self.is_able and self.session.pending_output < _WAITING_BYTES_MAX
 
 
 class Dispatcher:
@@ -101,6 +103,11 @@ class Dispatcher:
     def reports(self) -> Iterable[Report]:
         """The latest report of each worker that is here, by index."""
         return [self.seats[index].report for index in sorted(self.seats)]
+
+    @property
+    def is_lagging(self) -> bool:
+        """Whether somebody may have more connections, but not at this moment: a burst is on its way to him."""
+        return any(seat.is_able for seat in self.seats.values())
 
     def hand_over(self, sock: socket.socket, listener: int) -> bool:
         """Give the connection to a worker; the caller closes its own copy in any case.

@@ -31,7 +31,7 @@ from vxutils.disk import Disk
 
 CHUNK_BYTES_MIN = 8 * 1024
 CHUNK_BYTES_MAX = 512 * 1024
-PATIENCE_S = 5.0  # for what a restarting engine does between two of its steps
+PATIENCE_S = 3.0  # for what a restarting engine does between two of its steps
 
 
 class JournalAhead(layout.JournalError):

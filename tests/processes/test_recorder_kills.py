@@ -18,7 +18,7 @@ from tests.matchengine.recorder_process.recording import content, same, undistur
 from tests.processes.crashing import crash_config, kill_and_await_birth
 from tests.processes.recorders import RecorderProcess
 from tests.support.crash_client import CrashClient
-from tests.support.processes import EngineProcess, wait_until
+from tests.support.processes import EngineProcess
 from vxutils.store.embedded.schema import HISTORY_FILE
 
 PARTS = ("recorder", "writer")
@@ -30,6 +30,9 @@ def kill(recorder: RecorderProcess, part: str) -> None:
     if pid:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    if part == "recorder":
+        recorder.wait()
+        recorder.launch()
 
 
 def disturb(directory: Path, lives: int, seed: int) -> None:
@@ -38,34 +41,34 @@ def disturb(directory: Path, lives: int, seed: int) -> None:
     client = CrashClient(seed)
     kills = dict.fromkeys((*PARTS, "engine"), 0)
     config = crash_config(segment_size_bytes=1 << 17, slice_records=2_000)
-    with EngineProcess(directory, config, watchdog=True) as engine:
-        with RecorderProcess(directory, engine.config_path, engine.data_dir, watchdog=True) as recorder:
-            for life in range(lives):
+    with (
+        EngineProcess(directory, config, watchdog=True) as engine,
+        RecorderProcess(directory, engine.config_path, engine.data_dir) as recorder,
+    ):
+        for life in range(lives):
 
-                def strike(is_engine: bool = life % 2 == 1) -> None:
-                    for part in chance.sample(PARTS, chance.randrange(3)):
-                        kill(recorder, part)
-                        kills[part] += 1
-                        time.sleep(chance.uniform(0, 0.2))
-                    if is_engine:
-                        kills["engine"] += 1
-                        kill_and_await_birth(engine)
-                    else:
-                        engine.terminate()
-
-                client.run(engine.address(), LIFE_S, strike)
-                if life % 2:
-                    engine.wait_ready()
+            def strike(is_engine: bool = life % 2 == 1) -> None:
+                for part in chance.sample(PARTS, chance.randrange(3)):
+                    kill(recorder, part)
+                    kills[part] += 1
+                    time.sleep(chance.uniform(0, 0.6))
+                if is_engine:
+                    kills["engine"] += 1
+                    kill_and_await_birth(engine)
                 else:
-                    engine.start()
-            answered = engine.terminate()
-            assert answered == 0, engine.output
-            wait_until(lambda: recorder.worker_pid != 0, "the next recorder")
-            expected = undisturbed(engine.data_dir, directory)
-            end = expected["position"][0][1]
-            assert isinstance(end, int)
-            recorder.wait_for(end)
-            assert recorder.terminate() == 0, recorder.output
+                    engine.terminate()
+
+            client.run(engine.address(), LIFE_S, strike)
+            if life % 2:
+                engine.wait_ready()
+            else:
+                engine.start()
+        assert engine.terminate() == 0, engine.output
+        expected = undisturbed(engine.data_dir, directory)
+        end = expected["position"][0][1]
+        assert isinstance(end, int)
+        recorder.wait_for(end)
+        assert recorder.terminate() == 0, recorder.output
     print(kills, {table: len(rows) for table, rows in expected.items()})
     same(content(engine.data_dir / HISTORY_FILE), expected)
     assert len(expected["deal_history"]) > 10 * lives

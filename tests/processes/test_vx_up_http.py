@@ -23,7 +23,6 @@ from tests.gateways.cli.running import (
     VX,
     VxUp,
     anywhere,
-    children,
     free_port_offset,
     json_of,
     vx,
@@ -158,20 +157,13 @@ def test_the_gateway_speaks_as_the_engine_does(tmp_path: Path) -> None:
         assert up.stop() == 0
 
 
+ALL = {"matchengine watchdog", "matchengine", "gateway"}
+ALL |= {"listener", "listener watchdog", "worker", "worker watchdog"}
+
+
 def processes_of(up: VxUp) -> dict[str, int]:
-    """Every process by what it is. The gateway's watchdogs are told apart by the title of their children."""
-    engine, gateway = up.pid("matchengine"), up.pid("accesshttp")
-    found = {"engine watchdog": engine, "gateway": gateway}
-    for pid in children(engine):
-        found["engine"] = pid
-    for watchdog in children(gateway):
-        for pid in children(watchdog):
-            role = "listener" if "listener" in Path(f"/proc/{pid}/cmdline").read_text() else "worker"
-            found |= {role: pid, f"{role} watchdog": watchdog}
-    return found
-
-
-ALL = {"engine watchdog", "engine", "gateway", "listener", "listener watchdog", "worker", "worker watchdog"}
+    """Those through which orders go; test_whole_backend has the others."""
+    return {role: pid for role, pid in up.roles().items() if role in ALL}
 
 
 def test_whatever_is_killed_comes_back_and_each_order_is_there_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gateways.cli.programs import PROGRAMS
+from gateways.cli.programs import ACCESSHTTP, PROGRAMS, RECORDER
 from gateways.cli.running import read_running
 from tests.support.processes import wait_until
 from tests.vxutils.process.script import is_alive
@@ -209,6 +209,27 @@ class VxUp:
         (pid,) = children(self.watchdog_pid)
         return pid
 
+    def roles(self) -> dict[str, int]:
+        """Every process that lives now by what it is: `NAME watchdog`, `NAME`; `gateway` is the parent of the
+        listener and the worker. The helpers of the engine are left out.
+        """
+        found = {}
+        for program in PROGRAMS:
+            top = self.pid(program.name)
+            if program is ACCESSHTTP:
+                found["gateway"] = top
+                for watchdog in children(top):
+                    for pid in children(watchdog):
+                        role = "listener" if "listener" in _command_line(pid) else "worker"
+                        found |= {role: pid, f"{role} watchdog": watchdog}
+                continue
+            found[f"{program.name} watchdog"] = top
+            for pid in children(top):
+                found[program.name] = pid
+                if program is RECORDER:
+                    found |= {"writer": one for one in children(pid) if "write" in _command_line(one)}
+        return found
+
     def family(self) -> list[int]:
         """All descendants that live now."""
         found, begun = [], [self.process.pid]
@@ -219,6 +240,14 @@ class VxUp:
 
     def _path(self, name: str) -> Path:
         return self._files / name
+
+
+def _command_line(pid: int) -> str:
+    """What `ps` shows, empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def children(parent_pid: int) -> list[int]:
