@@ -1,10 +1,10 @@
-# make setup | run | test | check | bench | soak      (PYTHON=python3.12 make ... picks another interpreter)
+# make setup | run | run-supervised | test | check | bench | soak      (PYTHON=python3.12 make ... picks another interpreter)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup run test check format bench soak clean
+.PHONY: setup run run-supervised test check format bench soak clean
 
 setup: $(STAMP)
 
@@ -17,6 +17,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 run: setup
 	@exec $(BIN)/vx up
+
+run-supervised: setup
+	@test -e data/SYSTEM || $(BIN)/vx init --data-dir data
+	@exec $(BIN)/supervisord -c supervisord.conf
 
 test: setup
 	$(BIN)/python -m pytest -m 'not soak'

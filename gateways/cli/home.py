@@ -3,8 +3,7 @@
     DIR/SYSTEM ...           the engine's
     DIR/log/                 logs of the processes
     DIR/up/LOCK              held while a `vx up` runs here
-    DIR/up/matchengine.toml  effective settings (.json for those of the C system), written at each start;
-    DIR/up/accesshttp.toml   the same
+    DIR/up/<process>.toml    effective settings (.json for those of the C system), written at each start
     DIR/up/running.json      what runs now and where, for `vx status`; gone when nothing does
     DIR/up/demo-users-due    there until the demo users of a directory made by us have been credited
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tests.conformance.differences_services import FIRST_CANDLE
+
 # Shown by recorded exchanges.
 BODY_IN_PIECES = "body in pieces"
 LARGE_BODY = "body larger than the backend takes"
 BACKEND_ABSENT = "backend not connected"
-SERVICE_MISSING = "market data and history methods"
 
 # Not shown by any recorded exchange.
 UNRECORDED = frozenset(
@@ -31,7 +32,7 @@ UNRECORDED = frozenset(
     }
 )
 
-CLASSES = UNRECORDED | {BODY_IN_PIECES, LARGE_BODY, BACKEND_ABSENT, SERVICE_MISSING}
+CLASSES = UNRECORDED | {BODY_IN_PIECES, LARGE_BODY, BACKEND_ABSENT}
 
 _ERROR = '{"error": {"code": %d, "message": "%s"}, "result": null, "id": %d}'
 
@@ -48,23 +49,30 @@ class Difference(NamedTuple):
     closes: bool = False
 
 
-def _missing(request_id: int, kind: str = SERVICE_MISSING) -> Difference:
-    body = _ERROR % (2, "internal error", request_id)
-    return Difference(kind, "HTTP/1.1 500 Internal Server Error", body)
-
-
+_ABSENT = Difference(BACKEND_ABSENT, "HTTP/1.1 500 Internal Server Error", _ERROR % (2, "internal error", 1))
 _TOO_LARGE = Difference(
     LARGE_BODY, "HTTP/1.1 413 Request Entity Too Large", _ERROR % (1, "invalid argument", 1)
 )
 _JOINED = Difference(BODY_IN_PIECES, "HTTP/1.1 200 OK", ENGINE_ASSETS)
 
 DIFFERENCES: dict[int, Difference] = {
-    # Lines of the file. The services of these methods do not exist yet.
-    **{line: _missing(42) for line in (9, *range(14, 24))},
+    # Lines of the file. The candles of line 20 differ likewise; the test compares them apart, for the clock.
+    21: Difference(
+        FIRST_CANDLE,
+        "HTTP/1.1 200 OK",
+        '{"error": null, "result": {"period": 86400, "last": "10", "open": "10", "close": "10", '
+        '"high": "10", "low": "10", "volume": "0.8", "deal": "8"}, "id": 42}',
+    ),
+    22: Difference(
+        FIRST_CANDLE,
+        "HTTP/1.1 200 OK",
+        '{"error": null, "result": {"open": "10", "last": "10", "high": "10", "low": "10", "volume": "0.8", '
+        '"deal": "8"}, "id": 42}',
+    ),
     55: _JOINED,
     57: _JOINED,
     60: _TOO_LARGE,
     61: Difference(LARGE_BODY, "HTTP/1.1 413 Request Entity Too Large", "", closes=True),
     62: _TOO_LARGE,
-    63: _missing(1, BACKEND_ABSENT),
+    63: _ABSENT,
 }

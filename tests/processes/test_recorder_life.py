@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,19 +18,34 @@ from tests.support.processes import EngineProcess, wait_until
 from vxutils.exits import ExitCode
 from vxutils.store.embedded.schema import HISTORY_FILE
 
+UNAVAILABLE = 3
+
 CONFIG = crash_config(segment_size_bytes=1 << 17, slice_records=1_000)
 
 
 def deposit(engine: EngineProcess, first: int, count: int) -> None:
+    """So many records; what is refused while the next small segment is being prepared is sent again."""
     requests = [
         Request(102, json.dumps([7, "BTC", "deposit", number, "1", {}]).encode())
         for number in range(first, first + count)
     ]
-    assert all(reply["error"] is None for reply in ask_all(engine.address(), requests))
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+    while requests:
+        assert time.monotonic() < deadline, "the engine takes nothing"
+        replies = ask_all(engine.address(), requests)
+        codes = {reply["error"]["code"] for reply in replies if reply["error"] is not None}
+        assert codes <= {UNAVAILABLE}
+        requests = [request for request, reply in zip(requests, replies, strict=True) if reply["error"]]
+        time.sleep(0.05 if requests else 0.0)
 
 
 def recorder_of(engine: EngineProcess, watchdog: bool = False) -> RecorderProcess:
     return RecorderProcess(engine.directory, engine.config_path, engine.data_dir, watchdog)
+
+
+def prune(data: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "matchengine.recorder", "prune", "--data-dir", str(data)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30.0, check=False)
 
 
 def test_stop_and_go_on(tmp_path: Path) -> None:
@@ -58,7 +75,6 @@ def test_before_the_engine_has_ever_run(tmp_path: Path) -> None:
     engine = EngineProcess(tmp_path, CONFIG)
     matchengine("init", "--data-dir", engine.data_dir)
     with recorder_of(engine) as recorder, engine:
-        engine.start()
         deposit(engine, 0, 5)
         recorder.wait_for(6)
 
@@ -147,10 +163,24 @@ def test_slices_archive_and_prune(tmp_path: Path) -> None:
         done = matchengine("audit", "--data-dir", engine.data_dir)
         assert done.returncode == 0, done.stderr
         assert "newest slice: leads to the same state" in done.stdout
-        recorder.start()
+
         engine.start()
+        done = prune(engine.data_dir)
+        assert done.returncode == 0, done.stderr
+        assert "can not be made again if history.db is lost" in done.stdout
+        assert list(archive.glob("*.gz")) == []
+        for path in engine.data_dir.glob(f"{HISTORY_FILE}*"):
+            path.unlink()
+        recorder.start()
         deposit(engine, number, 10)
-        recorder.wait_for(number + 11)
+        end = recorder.wait_for(number + 11)
+        assert end.sequence == number + 11
+        recorder.terminate()
+        found = content(engine.data_dir / HISTORY_FILE)
+        (balances,) = [row[1] for row in found["topics"] if row[0] == "balances"]
+        assert balances == number + 10, "offsets go on as if nothing had been lost"
+        assert found["operlog"][-1][0] == number + 10
+        assert 10 <= len(found["operlog"]) < number
 
 
 def test_a_full_disk_or_held_file_only_makes_it_late(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_whatever_is_killed_comes_back_and_each_order_is_there_once(tmp_path: Pa
                 os.kill(processes_of(up)[victim], signal.SIGKILL)
                 for _ in range(3):
                     order = ("order.put_limit", 1, "BTCUSDT", 1, "0.001", "90000", "0", "0", "")
-                    client.call(*order, idempotency_key=f"order-{count}")  # type: ignore[arg-type]
+                    client.call(*order, idempotency_key=f"order-{count}")
                     count += 1
             assert client.call("order.pending", 1, "BTCUSDT", 0, 100)["total"] == count == 3 * len(ALL)
         wait_until(lambda: vx("status", cwd=tmp_path).returncode == 0, "all well", DEADLINE_S)

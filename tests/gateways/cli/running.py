@@ -226,8 +226,9 @@ class VxUp:
             found[f"{program.name} watchdog"] = top
             for pid in children(top):
                 found[program.name] = pid
-                if program is RECORDER:
-                    found |= {"writer": one for one in children(pid) if "write" in _command_line(one)}
+                for helper in children(pid) if program is RECORDER else ():
+                    if "write" in _command_line(helper):
+                        found["writer"] = helper
         return found
 
     def family(self) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -34,31 +35,49 @@ stderr_logfile=NONE
 """
 
 
-def program() -> Any:
+def programs() -> list[Any]:
+    """In the order in which they are started."""
     options = ServerOptions()
     options.realize(["-c", str(CONFIGURATION)])
-    (group,) = options.process_group_configs
-    (config,) = group.process_configs
-    return config
+    groups = sorted(options.process_group_configs, key=lambda group: group.priority)
+    return [config for group in groups for config in group.process_configs]
 
 
-def test_expected_exit_codes_are_ours() -> None:
-    assert sorted(program().exitcodes) == sorted({ExitCode.OK, *NOT_RESTARTED})
-
-
-def test_it_stops_like_the_watchdog() -> None:
-    config = program()
-    assert config.stopsignal == signal.SIGTERM
-    assert config.stopwaitsecs >= RestartPolicy().stop_timeout_s
+@pytest.mark.parametrize("config", programs(), ids=lambda config: config.name)
+def test_each_ends_and_comes_back_as_ours_do(config: Any) -> None:
+    assert sorted(config.exitcodes) == sorted({ExitCode.OK, *NOT_RESTARTED})
+    assert (config.stopsignal, config.startsecs) == (signal.SIGTERM, 0)
     assert config.autorestart is RestartWhenExitUnexpected
     assert (config.stopasgroup, config.killasgroup) == (False, True)
 
 
-def test_the_command_runs_in_the_foreground_on_files_beside_it() -> None:
-    words = program().command.split()
-    assert words[:3] == [f"{ROOT}/.venv/bin/vx", "matchengine", f"{ROOT}/etc/matchengine.toml"]
-    assert words[3] == "--data-dir"
-    assert "--daemon" not in words
+def test_engine_and_recorder_have_the_time_that_the_watchdog_gives() -> None:
+    named = {config.name: config for config in programs()}
+    for name in ("matchengine", "recorder"):
+        assert named[name].stopwaitsecs >= RestartPolicy().stop_timeout_s
+
+
+def test_every_role_runs_in_the_foreground_on_files_beside_it() -> None:
+    """The last one stops first: gateways before whoever is behind them, the engine before the recorder."""
+    expected = [
+        ("alertcenter", "alertcenter", []),
+        ("recorder", "matchengine", []),
+        ("matchengine", "matchengine", []),
+        ("readhistory", "readhistory", []),
+        ("marketprice", "marketprice", []),
+        ("accesshttp", "accesshttp", ["--role", "worker", "--index", "0"]),
+        ("accesshttp", "accesshttp", ["--role", "listener"]),
+    ]
+    assert [config.command.split() for config in programs()] == [
+        [f"{ROOT}/.venv/bin/vx", name, f"{ROOT}/etc/{file}.toml", "--data-dir", f"{ROOT}/data", *role]
+        for name, file, role in expected
+    ]
+
+
+def test_there_are_as_many_workers_as_the_settings_say() -> None:
+    workers = [config for config in programs() if config.name.startswith("accesshttp-worker")]
+    settings = tomllib.loads((ROOT / "etc" / "accesshttp.toml").read_text())
+    assert len(workers) == settings["worker_num"]
 
 
 def test_every_line_says_why() -> None:
@@ -68,7 +87,7 @@ def test_every_line_says_why() -> None:
 
 @pytest.mark.parametrize(("code", "comes_back"), [(ExitCode.JOURNAL_IO, False), (ExitCode.FAILURE, True)])
 def test_supervisord_itself_obeys(tmp_path: Path, code: ExitCode, comes_back: bool) -> None:
-    config = program()
+    config = programs()[0]
     own = tmp_path / "own.conf"
     own.write_text(
         ONE_PROGRAM.format(
