@@ -235,8 +235,12 @@ def _config_apply(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    def progress(sequence: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\rsequence {sequence}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
     with _exclusively(options.data_dir):
-        found = offline.audit(Disk(), options.data_dir, _journal_directory(options))
+        found = offline.audit(Disk(), options.data_dir, _journal_directory(options), progress)
     if options.json:
         print(json.dumps({**msgspec.to_builtins(found), "is_sound": found.is_sound}))  # noqa: T201
         return ExitCode.OK if found.is_sound else ExitCode.JOURNAL_DAMAGED

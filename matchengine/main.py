@@ -30,6 +30,7 @@ from matchengine.journal.segments import remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
 from matchengine.observe import Observer
 from matchengine.pipeline import NEVER_US, Pipeline
+from matchengine.recorder.lag import RecorderState, read_recorder_state
 from matchengine.replies import ReplyFormat
 from matchengine.requests import Requests
 from matchengine.sequencer import Sequencer
@@ -53,6 +54,7 @@ SLICES_KEPT = 2
 FUTURE_US_MAX = 5_000_000  # a journal whose last record is further ahead of the clock is not continued
 TICK_S = 1.0
 TICK_US = 1_000_000
+RECORDER_SILENT_US = 10_000_000  # it publishes many times a second while it runs
 
 _log = logging.getLogger("vx.matchengine")
 
@@ -232,7 +234,12 @@ class _Worker:
         self.preparer = Helper("prepare", self._helper_arguments("prepare"))
         self.slicer = Helper("slice", self._helper_arguments("slice"))
         self.gate = SpaceGate(
-            self.disk, self.where.journal, self.journal, self.preparer, settings.journal.disk_reserve_bytes
+            self.disk,
+            self.where.journal,
+            self.journal,
+            self.preparer,
+            settings.journal.disk_reserve_bytes,
+            self.lag_reason,
         )
         self.pipeline = Pipeline(
             self.engine,
@@ -272,6 +279,7 @@ class _Worker:
             lambda: self.journal.room,
             self.identity.last_epoch,
             os.getpid(),
+            self.recorder_state,
         )
         self.slice_due = self.recovered.slice_sequence + settings.slice_records
         self.timers = [Timer(self.loop, TICK_S, self.tick, repeat=True)]
@@ -299,12 +307,27 @@ class _Worker:
         self.pipeline.commit()
         self.gate.check()
         self.slicer.poll()
-        if self.position.sequence >= self.slice_due and self.slicer.start():
+        recorded = self.recorder_state() is not None  # then the recorder has slices made
+        if self.position.sequence >= self.slice_due and (recorded or self.slicer.start()):
             self.slice_due = self.position.sequence + self.settings.slice_records
         stalled_us = max(now_us - self.ticked_us - TICK_US, self.clock.monotonic_us() - now_us)
         if 0 < self.settings.queue_age_max_ms * 1000 < stalled_us:
             self.pipeline.outdate_waiting()
         self.ticked_us = self.clock.monotonic_us()
+
+    def recorder_state(self) -> RecorderState | None:
+        """How far the recorder of this data directory is, None if none runs."""
+        state = read_recorder_state(self.disk, self.where.data)
+        if state is None or self.clock.wall_us() - state.published_us > RECORDER_SILENT_US:
+            return None
+        return state
+
+    def lag_reason(self) -> str:
+        """Why new orders should wait for the recorder, empty if they need not."""
+        state = self.recorder_state()
+        if state is None or not state.is_lag_too_high:
+            return ""
+        return f"the recorder is {state.lag_records} records ({state.lag_bytes} bytes) behind"
 
     def sync(self) -> None:
         """Makes durable what was acknowledged since the last time (durability `interval`)."""

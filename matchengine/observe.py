@@ -10,6 +10,7 @@ from collections.abc import Callable
 from matchengine.core.engine import Engine
 from matchengine.pipeline import Pipeline
 from matchengine.position import Position
+from matchengine.recorder.lag import RecorderState
 from matchengine.space import SpaceGate
 from matchengine.timekeeper import Timekeeper
 from vxutils.metrics import Metrics
@@ -32,7 +33,9 @@ class Observer:
         room_bytes: Callable[[], int],
         epoch: int,
         pid: int,
+        recorder_state: Callable[[], RecorderState | None],
     ) -> None:
+        self._recorder_state = recorder_state
         self._engine = engine
         self._position = position
         self._pipeline = pipeline
@@ -64,8 +67,24 @@ class Observer:
                 "journal_room_bytes": self._room_bytes(),
                 "disk_free_bytes": self._gate.free_bytes,
                 "clock": "held" if is_holding else "accepted",
+                "recorder": self._recorder(),
             },
         )
+
+    def _recorder(self) -> dict[str, object]:
+        state = self._recorder_state()
+        if state is None:
+            return {"state": "not running"}
+        return {
+            "state": "troubled" if state.is_troubled else "running",
+            "sequence": state.sequence,
+            "lag_records": state.lag_records,
+            "lag_bytes": state.lag_bytes,
+        }
+
+    def _recorder_lag(self) -> float:
+        state = self._recorder_state()
+        return float("nan") if state is None else state.lag_records
 
     def metrics(self) -> Metrics:
         """The series of the engine."""
@@ -127,6 +146,12 @@ class Observer:
             "1 while new orders are taken, 0 while they are refused for space.",
             (),
             lambda: float(self._gate.is_open()),
+        )
+        metrics.gauge(
+            "vx_engine_recorder_lag_records",
+            "Durable records whose history is not committed; NaN while no recorder runs.",
+            (),
+            self._recorder_lag,
         )
         metrics.gauge("vx_engine_connections", "Open RPC sessions.", (), self._connections)
         metrics.gauge(

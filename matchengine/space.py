@@ -2,8 +2,9 @@
 
 A helper process prepares segments (`python -m matchengine prepare`), so the engine never waits for
 zeros to be written; if it dies it is started again. The gate closes for commands that make the state
-grow when free space falls below the reserve or no segment is prepared any more; what is
-already allocated then still takes cancels. It opens again by itself.
+grow when free space falls below the reserve, no segment is prepared any more, or the recorder is too far
+behind (what it has not consumed can not be archived); what is already allocated then still takes
+cancels. It opens again by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -82,7 +83,9 @@ class SpaceGate:
         journal: SegmentSource,
         preparer: Helper,
         reserve_bytes: int,
+        lag_reason: Callable[[], str] = lambda: "",
     ) -> None:
+        self._lag_reason = lag_reason
         self._disk = disk
         self._directory = directory
         self._journal = journal
@@ -112,6 +115,8 @@ class SpaceGate:
             reason = f"{self.free_bytes} bytes free, the reserve is {self._reserve_bytes}"
         elif prepared == 0 and self._preparer.failures:
             reason = "no journal segment could be prepared"
+        else:
+            reason = self._lag_reason()
         if bool(reason) != bool(self._reason):
             if reason:
                 _log.critical("new orders are refused: %s in %s", reason, self._directory)

@@ -36,6 +36,7 @@ def config_apply(options: argparse.Namespace) -> int:
 
 def audit(options: argparse.Namespace) -> int:
     """`vx audit`"""
+    options.data_dir = options.data_dir or options.data_dir_option
     become(ENGINE, ["audit", *_directories(options)] + (["--json"] if options.json else []))
 
 

@@ -200,7 +200,9 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "Replay the journal of a stopped engine, read-only, and check the laws."
     sub = _add(commands, "audit", engine.audit, text)
-    _add_data_directory(sub)
+    where = sub.add_mutually_exclusive_group(required=True)
+    where.add_argument("data_dir", type=Path, nargs="?", metavar="DIR", help="the data directory")
+    where.add_argument("--data-dir", type=Path, dest="data_dir_option", metavar="DIR", help="the same")
     sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="where the journal is, if elsewhere")
     sub.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser

@@ -212,3 +212,16 @@ def test_segments_are_prepared_up_to_the_number_ahead(tmp_path: Path) -> None:
     (tmp_path / "next-1.prepared").unlink()
     offline.prepare(Disk(), tmp_path, 64 << 10)
     assert len(list(tmp_path.iterdir())) == SEGMENTS_AHEAD
+
+
+def test_the_gate_closes_while_the_recorder_is_too_far_behind(caplog: Any) -> None:
+    disk, journal, helper = FakeDisk(), FakeJournal(), FakeHelper()
+    reasons = ["", "the recorder is 5 records (100 bytes) behind", ""]
+    gate = SpaceGate(disk, Path("journal"), journal, helper, 500, lambda: reasons.pop(0))
+    opened = []
+    with caplog.at_level(logging.CRITICAL):
+        for _ in range(3):
+            gate.check()
+            opened.append(gate.is_open())
+    assert opened == [True, False, True]
+    assert "new orders are refused: the recorder is 5 records (100 bytes) behind" in caplog.text
