@@ -106,7 +106,7 @@ class Dispatcher:
 
     @property
     def is_lagging(self) -> bool:
-        """Whether somebody may have more connections, but not at this moment: a burst is on its way to him."""
+        """Whether a worker may have more connections, only not at this moment: a burst is on its way."""
         return any(seat.is_able for seat in self.seats.values())
 
     def hand_over(self, sock: socket.socket, listener: int) -> bool:
