@@ -10,6 +10,8 @@ import json
 import os
 import re
 import signal
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.gateways.accesshttp.running import Answer, Closed, HttpClient, c_gate
 from tests.gateways.cli.running import VxUp, children, free_port_offset
 from tests.support.configs import c_config, toml_config
 from tests.support.processes import create_data_directory, wait_until
+from vxnet.address import parse_address
 
 FILE = VECTORS / "10_http.jsonl"
 EXCHANGES = 64
@@ -107,6 +110,21 @@ class BackEnd(VxUp):
         with self.connect() as client:
             return client.call(method, params).json["result"]
 
+    def backends(self) -> dict[str, str]:
+        """What the gateway's workers know of the processes behind them."""
+        line = next(
+            line for line in self.stdout.splitlines() if line.startswith("accesshttp listener ready: ")
+        )
+        monitor = parse_address(line.partition(" monitor ")[2])
+        url = f"http://{monitor.host}:{monitor.port}/health"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                health = json.load(answer)
+        except urllib.error.HTTPError as error:
+            health = json.load(error)
+        found: dict[str, str] = health["facts"]["backends"]
+        return found
+
     def wait_until_told(self) -> None:
         """Until the two recorded deals have come to history and market data."""
 
@@ -164,13 +182,14 @@ def test_values_are_equal_in_plain_style(tmp_path: Path) -> None:
             compare_values(exchange, answer)
 
 
-def stop_history(back_end: VxUp) -> None:
+def stop_history(back_end: BackEnd) -> None:
     """Nobody listens for it any more, and nobody starts it again: its watchdog stands still."""
     watchdog = back_end.pid("readhistory")
     (worker,) = children(watchdog)
     os.kill(watchdog, signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: worker not in children(watchdog), "the end of readhistory")
+    wait_until(lambda: back_end.backends()["readhistory"] == "not connected", "the gateway to notice")
 
 
 def compare_candles(exchange: Exchange, back_end: BackEnd) -> None:
