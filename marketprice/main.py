@@ -24,7 +24,6 @@ from marketprice.ingest import Ingest
 from marketprice.market_list import MarketList
 from marketprice.persistence import FILE_NAME, Position, Store, StoreDamaged, StoreRefused
 from marketprice.rebuild import NoHistory, rebuild, remove
-from marketprice.replies import ReplyFormat
 from marketprice.requests import Requests
 from marketprice.server import MarketServer
 from marketprice.settings import MarketpriceSettings
@@ -41,6 +40,7 @@ from vxutils.log import Log
 from vxutils.monitor import Monitor
 from vxutils.process import announce as announce_on_stdout
 from vxutils.process import install_signals
+from vxutils.rpc.replies import ReplyFormat
 
 NAME: Final = "marketprice"
 MARKET_LIST_WAIT_S: Final = 1.0

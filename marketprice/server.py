@@ -18,15 +18,16 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-from marketprice.replies import MalformedBody, ReplyFormat, decode_params
 from marketprice.requests import Requests
 from vxnet.address import Address, parse_address
 from vxnet.clock import Clock, OncePer
 from vxnet.datagram import Endpoint, Sender
 from vxnet.server import ServerLimits
 from vxnet.session import Session
+from vxutils.rpc.bodies import MalformedBody, decode_narrow
 from vxutils.rpc.heartbeat import HeartbeatMode, HeartbeatPolicy
 from vxutils.rpc.packet import Packet, encode_reply
+from vxutils.rpc.replies import ReplyFormat
 from vxutils.rpc.server import RpcServer
 from vxutils.settings import ServerSettings
 
@@ -213,7 +214,7 @@ class MarketServer:
             if self._log_brake.allows(self._clock.monotonic_us() / 1_000_000):
                 _log.error("peer: %s: unknown command %d", peer, command)
             return None
-        answer = self._requests.answer(command, decode_params(packet.body), packet.body)
+        answer = self._requests.answer(command, decode_narrow(packet.body), packet.body)
         self.answered += 1
         if isinstance(answer, str):
             return self._replies.success(answer, packet.request_id)

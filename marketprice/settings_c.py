@@ -14,14 +14,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from marketprice.zone import LOCAL
-from vxutils.settings import SettingsError, decode
 from vxutils.settings.c_sections import (
     COMMON_C_NAMES,
     CAlert,
     CLog,
     CProcess,
+    CRedis,
     CServer,
+    Translated,
     alert_table,
+    decode_c,
+    given,
     log_table,
     process_table,
     server_table,
@@ -47,14 +50,6 @@ class CConsumer(msgspec.Struct, frozen=True, kw_only=True):
     offset: int | UnsetType = UNSET
 
 
-class CRedis(msgspec.Struct, frozen=True, kw_only=True):
-    """A Redis behind sentinels."""
-
-    name: str
-    addr: tuple[str, ...]
-    db: int | UnsetType = UNSET
-
-
 class CMarketprice(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file. The stores are required by the C system; here they may go with `--embedded`."""
 
@@ -72,13 +67,6 @@ class CMarketprice(msgspec.Struct, frozen=True, kw_only=True):
     accesshttp: str
 
 
-class Translated(msgspec.Struct, frozen=True):
-    """The file as a table of our TOML, and warnings in words."""
-
-    table: Table
-    warnings: list[str]
-
-
 def translate(config: Table) -> Translated:
     """`config` in our spelling, with the C system's defaults.
 
@@ -86,17 +74,7 @@ def translate(config: Table) -> Translated:
 
     Raises: SettingsError with every key that is missing or of a wrong JSON type.
     """
-    decoded = decode(CMarketprice, config, unknown="warn")
-    if decoded.value is None:
-        raise SettingsError([str(problem) for problem in decoded.problems])
-    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
-    given = {
-        "debug": c.debug,
-        "sec_max": c.sec_max,
-        "min_max": c.min_max,
-        "hour_max": c.hour_max,
-        "cache_timeout_s": c.cache_timeout,
-    }
+    c, warnings = decode_c(CMarketprice, config)
     table: Table = {
         "process": process_table(c.process, "marketprice"),
         "log": log_table(c.log, warnings),
@@ -107,4 +85,5 @@ def translate(config: Table) -> Translated:
         "market_source": c.accesshttp,
         "time_zone": LOCAL,
     }
-    return Translated(table | {name: value for name, value in given.items() if value is not UNSET}, warnings)
+    table |= given(debug=c.debug, sec_max=c.sec_max, min_max=c.min_max, hour_max=c.hour_max)
+    return Translated(table | given(cache_timeout_s=c.cache_timeout), warnings)

@@ -31,7 +31,6 @@ from matchengine.journal.writer import JournalWriter
 from matchengine.observe import Observer
 from matchengine.pipeline import NEVER_US, Pipeline
 from matchengine.recorder.lag import RecorderState, read_recorder_state
-from matchengine.replies import ReplyFormat
 from matchengine.requests import Requests
 from matchengine.sequencer import Sequencer
 from matchengine.server import EngineServer
@@ -49,6 +48,7 @@ from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
 from vxutils.monitor import Monitor
 from vxutils.process import announce, install_signals
+from vxutils.rpc.replies import ReplyFormat
 
 SLICES_KEPT = 2
 FUTURE_US_MAX = 5_000_000  # a journal whose last record is further ahead of the clock is not continued

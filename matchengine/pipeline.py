@@ -21,21 +21,21 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
-from matchengine import params as bodies
 from matchengine import problems
 from matchengine.core.commands import Command, ShiftAge
 from matchengine.core.engine import Engine
 from matchengine.core.refusals import Refusal
 from matchengine.core.views import Views
 from matchengine.outbox import Outbox, Receiver
-from matchengine.replies import ReplyFormat
 from matchengine.requests import Requests
 from matchengine.sequencer import Journal, Sequencer
 from matchengine.timekeeper import Timekeeper
 from vxnet.clock import Clock, OncePer
 from vxutils.metrics import Buckets
 from vxutils.protocol.codes import SPACE_LOW, WAITED_TOO_LONG
+from vxutils.rpc import bodies
 from vxutils.rpc.packet import Packet, encode_reply
+from vxutils.rpc.replies import ReplyFormat
 
 INBOX_BYTES_MAX = 16 << 20  # a turn begins at once when this much waits; nothing is dropped
 KEY_CHARACTERS_MAX = 36  # of an idempotency key

@@ -20,8 +20,8 @@ from matchengine.core.market import Market
 from matchengine.core.order import ASK, BID
 from matchengine.core.refusals import Refusal
 from matchengine.core.views import Views
-from matchengine.params import INTEGER_MAX, INTEGER_MIN, refuse_wide_integers
 from vxutils.fixed import parse, power10, rescale
+from vxutils.rpc.bodies import INTEGER_MAX, INTEGER_MIN, refuse_wide_integers
 
 USER_MAX = 2**32 - 1
 LIST_LIMIT_MAX = 101  # orders or levels per reply

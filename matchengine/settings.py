@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,19 +17,9 @@ from msgspec import Meta
 from matchengine import settings_c
 from matchengine.core.rules import AssetRule, MarketRule, Rules, check_rules
 from vxutils.log import LogSettings
-from vxutils.settings import (
-    AlertSettings,
-    ProcessSettings,
-    ServerSettings,
-    SettingsError,
-    decode,
-    is_c_config,
-    parse_c_json,
-    parse_toml,
-    read_text,
-    stores,
-)
-from vxutils.settings.addresses import address_problems, is_local, remote_problems, server_problems
+from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings, SettingsError, stores
+from vxutils.settings.addresses import address_problems, is_local, outgoing_problems, server_problems
+from vxutils.settings.loading import SettingsFile, decode_and_check, parse
 from vxutils.settings.sections import AddressText
 
 WireStyle = Literal["plain", "viabtc"]
@@ -92,7 +82,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     segments are compressed; otherwise they stay as they are.
     """
 
-    lag_part_max: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    lag_part_max: Annotated[float, Meta(ge=0.001, le=1)] = 0.5
     slice_minutes: Annotated[int, Meta(ge=0, le=525_600)] = 60
     messages_keep_hours: Annotated[int, Meta(ge=0, le=87_600)] = 168
     check_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50)] = 4 << 30
@@ -184,64 +174,46 @@ def load_settings(path: str | Path, embedded: bool) -> LoadedSettings:
 
     Raises: SettingsError with all problems of the file in words. Source: protocol.md 3.1, 10.3, 10.4.
     """
-    text = read_text(Path(path))
-    return _load_c_json(text, embedded) if is_c_config(text) else _load_toml(text, embedded)
-
-
-def _load_toml(text: str, embedded: bool) -> LoadedSettings:
-    table = parse_toml(text)
-    named = stores.named_stores(table, TOML_STORES)
-    table = {name: value for name, value in table.items() if name not in TOML_STORES}
-    settings, problems = _decode_and_check(table, {})
-    if settings is not None and not problems and not is_local(settings.cli.address):
-        problems.append(f"cli.address: {settings.cli.address} {CONSOLE_IS_OPEN}; use a loopback address")
-    if settings is not None and not problems and not is_local(settings.monitor.address):
-        problems.append(f"monitor.address: {settings.monitor.address} is not on this machine")
+    file = SettingsFile(
+        kind=MatchengineSettings,
+        translate=settings_c.translate,
+        check=_problems,
+        toml_stores=TOML_STORES,
+        c_stores=settings_c.C_STORES,
+        c_names=settings_c.C_NAMES,
+    )
+    parsed = parse(file, path)
+    outcome = decode_and_check(file, parsed)
+    settings, problems = outcome.settings, outcome.problems
+    if settings is not None and not problems and not parsed.is_c:
+        problems = _open_address_problems(settings)
     if not embedded:
-        problems += [stores.refusal(store) for store in named]
+        problems = problems + [stores.refusal(store) for store in parsed.named]
+        problems += [stores.missing(name) for name in parsed.missing]
     if settings is None or problems:
         raise SettingsError(problems)
-    return LoadedSettings(settings, [stores.warning(store) for store in named])
-
-
-def _load_c_json(text: str, embedded: bool) -> LoadedSettings:
-    config, warnings = parse_c_json(text)
-    named = stores.named_stores(config, settings_c.C_STORES)
-    refusals = [] if embedded else [stores.refusal(store) for store in named]
-    refusals += (
-        [] if embedded else [stores.missing(path) for path in settings_c.C_STORES if path not in config]
-    )
-    try:
-        translated = settings_c.translate(config)
-    except SettingsError as error:
-        raise SettingsError(error.problems + refusals) from None
-    settings, problems = _decode_and_check(translated.table, settings_c.C_NAMES)
-    if settings is None or problems or refusals:
-        raise SettingsError(problems + refusals)
-    warnings += translated.warnings
-    warnings += [stores.warning(store) for store in named]
+    warnings = parsed.warnings + outcome.warnings + [stores.warning(store) for store in parsed.named]
     if not is_local(settings.cli.address):
         warnings.append(f"cli: {settings.cli.address} {CONSOLE_IS_OPEN}")
     return LoadedSettings(settings, warnings)
 
 
-def _decode_and_check(
-    table: Mapping[str, Any], names: Mapping[str, str]
-) -> tuple[MatchengineSettings | None, list[str]]:
-    """The settings (None when they cannot even be decoded), and their problems in words."""
-    decoded = decode(MatchengineSettings, table, names=names)
-    if decoded.value is None:
-        return None, [str(problem) for problem in decoded.problems]
-    settings = decoded.value
+def _open_address_problems(settings: MatchengineSettings) -> list[str]:
+    """Of our TOML only: whoever comes with a C file has such a console already, and is warned."""
+    if not is_local(settings.cli.address):
+        return [f"cli.address: {settings.cli.address} {CONSOLE_IS_OPEN}; use a loopback address"]
+    if not is_local(settings.monitor.address):
+        return [f"monitor.address: {settings.monitor.address} is not on this machine"]
+    return []
+
+
+def _problems(settings: MatchengineSettings, names: Mapping[str, str]) -> list[str]:
     problems = server_problems("svr", settings.svr)
     console = names.get("cli.address", "cli.address")
     problems += address_problems(console, settings.cli.address, ("tcp", "stream"))
     problems += address_problems("monitor.address", settings.monitor.address, ("tcp", "stream"))
-    problems += remote_problems(names.get("alert.address", "alert.address"), settings.alert.address)
-    if ":" in settings.log.path:
-        problems += remote_problems("log.path", settings.log.path)
-    problems += _record_problems(settings)
-    return settings, problems + check_rules(settings.rules)
+    problems += outgoing_problems(settings.alert, settings.log, names)
+    return problems + _record_problems(settings) + check_rules(settings.rules)
 
 
 def _record_problems(settings: MatchengineSettings) -> list[str]:

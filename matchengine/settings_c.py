@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from vxutils.settings import SettingsError, decode
 from vxutils.settings.c_sections import (
     COMMON_C_NAMES,
     CAlert,
@@ -22,7 +21,10 @@ from vxutils.settings.c_sections import (
     CMysql,
     CProcess,
     CServer,
+    Translated,
     alert_table,
+    decode_c,
+    given,
     log_table,
     process_table,
     server_table,
@@ -88,22 +90,12 @@ class CMatchengine(msgspec.Struct, frozen=True, kw_only=True):
     history_thread: int | UnsetType = UNSET
 
 
-class Translated(msgspec.Struct, frozen=True):
-    """The file as a table of our TOML, and warnings in words."""
-
-    table: Table
-    warnings: list[str]
-
-
 def translate(config: Table) -> Translated:
     """`config` in our spelling.
 
     Raises: SettingsError with every key that is missing or of a wrong JSON type.
     """
-    decoded = decode(CMatchengine, config, unknown="warn")
-    if decoded.value is None:
-        raise SettingsError([str(problem) for problem in decoded.problems])
-    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
+    c, warnings = decode_c(CMatchengine, config)
     warnings.extend(
         f"{name}: not used here; slices come every slice_records journal records"
         for name in ("slice_interval", "slice_keeptime")
@@ -115,10 +107,10 @@ def translate(config: Table) -> Translated:
         "alert": alert_table(c.alert),
         "svr": server_table(c.svr),
         "cli": {"address": c.cli},
-        "asset": [_given(msgspec.structs.asdict(asset)) for asset in c.assets],
+        "asset": [given(**msgspec.structs.asdict(asset)) for asset in c.assets],
         "market": [_market_table(market) for market in c.markets],
     }
-    table |= _given({"debug": c.debug, "cache_timeout_s": c.cache_timeout})
+    table |= given(debug=c.debug, cache_timeout_s=c.cache_timeout)
     for path, value in C_DEFAULTS.items():
         section, _, name = path.rpartition(".")
         (table.setdefault(section, {}) if section else table).setdefault(name, value)
@@ -126,18 +118,12 @@ def translate(config: Table) -> Translated:
 
 
 def _market_table(market: CMarket) -> Table:
-    return _given(
-        {
-            "name": market.name,
-            "stock": market.stock.name,
-            "stock_prec": market.stock.prec,
-            "money": market.money.name,
-            "money_prec": market.money.prec,
-            "fee_prec": market.fee_prec,
-            "min_amount": market.min_amount,
-        }
+    return given(
+        name=market.name,
+        stock=market.stock.name,
+        stock_prec=market.stock.prec,
+        money=market.money.name,
+        money_prec=market.money.prec,
+        fee_prec=market.fee_prec,
+        min_amount=market.min_amount,
     )
-
-
-def _given(values: Table) -> Table:
-    return {name: value for name, value in values.items() if value is not UNSET}

@@ -30,17 +30,9 @@ from vxnet.address import parse_address
 from vxnet.errors import AddressError
 from vxutils.log import LogSettings
 from vxutils.protocol.commands import Service
-from vxutils.settings import (
-    AlertSettings,
-    ProcessSettings,
-    SettingsError,
-    decode,
-    is_c_config,
-    parse_c_json,
-    parse_toml,
-    read_text,
-)
-from vxutils.settings.addresses import remote_problems
+from vxutils.settings import AlertSettings, ProcessSettings
+from vxutils.settings.addresses import outgoing_problems
+from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import AddressText, SocketBufferBytes
 
 WORKERS_MAX = 64
@@ -124,21 +116,13 @@ def load_settings(path: str | Path, allow_open_bind: bool = False) -> LoadedSett
 
     Raises: SettingsError with all problems of the file in words.
     """
-    text = read_text(Path(path))
-    warnings: list[str] = []
-    if is_c_config(text):
-        config, warnings = parse_c_json(text)
-        translated = settings_c.translate(config)
-        warnings += translated.warnings
-        table, names = translated.table, settings_c.C_NAMES
-    else:
-        table, names = parse_toml(text), {}
-    decoded = decode(AccesshttpSettings, table, names=names)
-    if decoded.value is None:
-        raise SettingsError([str(problem) for problem in decoded.problems])
-    settings = decoded.value
-    if problems := _problems(settings, names, allow_open_bind):
-        raise SettingsError(problems)
+    file = SettingsFile(
+        kind=AccesshttpSettings,
+        translate=settings_c.translate,
+        check=lambda settings, names: _problems(settings, names, allow_open_bind),
+        c_names=settings_c.C_NAMES,
+    )
+    settings, warnings = load(file, path, embedded=False)
     if allow_open_bind:
         warnings += [
             f"{text} can be reached from other machines by anybody ({OPEN_BIND_FLAG})"
@@ -167,10 +151,7 @@ def _problems(settings: AccesshttpSettings, names: Mapping[str, str], allow_open
     for service, backend in settings.backends.items():
         path = f"{service.value}.address"
         problems += backend_problems(names.get(path, path), backend.address)
-    problems += remote_problems(names.get("alert.address", "alert.address"), settings.alert.address)
-    if ":" in settings.log.path:
-        problems += remote_problems("log.path", settings.log.path)
-    return problems
+    return problems + outgoing_problems(settings.alert, settings.log, names)
 
 
 def _c_listener_problems(listener: ListenerSettings, allow_open_bind: bool) -> list[str]:

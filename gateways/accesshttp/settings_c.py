@@ -14,13 +14,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gateways.common.settings_c import CClient, CMonitor, addresses, client_table
-from vxutils.settings import SettingsError, decode
 from vxutils.settings.c_sections import (
     COMMON_C_NAMES,
     CAlert,
     CLog,
     CProcess,
+    Translated,
     alert_table,
+    decode_c,
+    given,
     log_table,
     process_table,
 )
@@ -74,22 +76,12 @@ class CAccesshttp(msgspec.Struct, frozen=True, kw_only=True):
     worker_num: int | UnsetType = UNSET
 
 
-class Translated(msgspec.Struct, frozen=True):
-    """The file as a table of our TOML, and warnings in words."""
-
-    table: Table
-    warnings: list[str]
-
-
 def translate(config: Table) -> Translated:
     """`config` in our spelling, with the C system's defaults.
 
     Raises: SettingsError with every key that is missing or of a wrong JSON type.
     """
-    decoded = decode(CAccesshttp, config, unknown="warn")
-    if decoded.value is None:
-        raise SettingsError([str(problem) for problem in decoded.problems])
-    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
+    c, warnings = decode_c(CAccesshttp, config)
     monitor = addresses(c.monitor.bind)
     if len(monitor) > 1:
         warnings.append(f"monitor.bind: only {monitor[0]} is used")
@@ -105,11 +97,7 @@ def translate(config: Table) -> Translated:
         "marketprice": client_table(c.marketprice) | {"request_size_bytes_max": 1_000_000},
         "readhistory": client_table(c.readhistory) | {"request_size_bytes_max": 1_000_000},
     }
-    if c.timeout is not UNSET:
-        table["timeout_s"] = c.timeout
-    if c.worker_num is not UNSET:
-        table["worker_num"] = c.worker_num
-    return Translated(table, warnings)
+    return Translated(table | given(timeout_s=c.timeout, worker_num=c.worker_num), warnings)
 
 
 def _http_table(svr: CHttp) -> Table:
@@ -122,8 +110,4 @@ def _http_table(svr: CHttp) -> Table:
     if svr.buf_limit is not UNSET and 0 < svr.buf_limit < BUF_LIMIT_MAX:
         # Never below the default: ours bounds answers that wait for their turn as well.
         table["unsent_size_bytes_max"] = max(svr.buf_limit * svr.max_pkg_size, 8 << 20)
-    if svr.read_mem is not UNSET:
-        table["read_mem"] = svr.read_mem
-    if svr.write_mem is not UNSET:
-        table["write_mem"] = svr.write_mem
-    return table
+    return table | given(read_mem=svr.read_mem, write_mem=svr.write_mem)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,18 +22,9 @@ from vxnet.errors import AddressError
 from vxutils.alert import ALERT_BYTES_MAX
 from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
-from vxutils.settings import (
-    AlertSettings,
-    ProcessSettings,
-    SettingsError,
-    decode,
-    is_c_config,
-    parse_c_json,
-    parse_toml,
-    read_text,
-    stores,
-)
-from vxutils.settings.addresses import address_problems, is_local, remote_problems
+from vxutils.settings import AlertSettings, ProcessSettings
+from vxutils.settings.addresses import loopback_problems, outgoing_problems
+from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import Addresses, AddressText, SocketBufferBytes
 
 # What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown name
@@ -123,41 +114,17 @@ def load_settings(path: Path, embedded: bool) -> LoadedSettings[AlertcenterSetti
 
     Raises: SettingsError with all problems of the file in words.
     """
-    text = read_text(path)
-    is_c = is_c_config(text)
-    problems: list[str] = []
-    warnings: list[str] = []
-    if is_c:
-        table, warnings = parse_c_json(text)
-        if not embedded:
-            problems += [stores.missing(name) for name in settings_c.C_STORES if name not in table]
-    else:
-        table = parse_toml(text)
-    named = stores.named_stores(table, settings_c.C_STORES if is_c else TOML_STORES)
-    if embedded:
-        warnings += [stores.warning(store) for store in named]
-    else:
-        problems += [stores.refusal(store) for store in named]
-    if is_c:
-        try:
-            translated = settings_c.translate(table)
-        except SettingsError as error:
-            raise SettingsError(error.problems + problems) from None
-        table, warnings = translated.table, warnings + translated.warnings
-    else:
-        table = {name: value for name, value in table.items() if name not in TOML_STORES}
-    settings, found = _decode_and_check(table)
-    if settings is None or found or problems:
-        raise SettingsError(found + problems)
-    return LoadedSettings(settings, warnings)
+    file = SettingsFile(
+        kind=AlertcenterSettings,
+        translate=settings_c.translate,
+        check=_problems,
+        toml_stores=TOML_STORES,
+        c_stores=settings_c.C_STORES,
+    )
+    return LoadedSettings(*load(file, path, embedded))
 
 
-def _decode_and_check(table: Mapping[str, Any]) -> tuple[AlertcenterSettings | None, list[str]]:
-    """The settings (None when they cannot even be decoded), and their problems in words."""
-    decoded = decode(AlertcenterSettings, table)
-    if decoded.value is None:
-        return None, [str(problem) for problem in decoded.problems]
-    settings = decoded.value
+def _problems(settings: AlertcenterSettings, names: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     for text in settings.svr.bind:
         try:
@@ -167,14 +134,9 @@ def _decode_and_check(table: Mapping[str, Any]) -> tuple[AlertcenterSettings | N
             continue
         if kind == "seqpacket":
             problems.append(f"svr.bind: {text} must be an address of kind tcp, udp, stream or dgram")
-    problems += remote_problems("alert.address", settings.alert.address)
-    if ":" in settings.log.path:
-        problems += remote_problems("log.path", settings.log.path)
-    monitor = settings.monitor.address
-    wrong = address_problems("monitor.address", monitor, ("tcp", "stream"))
-    if not wrong and not is_local(monitor):
-        wrong = [f"monitor.address: {monitor} can be reached from other machines; use a loopback address"]
-    return settings, problems + wrong + _outlet_problems(settings)
+    problems += outgoing_problems(settings.alert, settings.log, names)
+    problems += loopback_problems("monitor.address", settings.monitor.address)
+    return problems + _outlet_problems(settings)
 
 
 def _outlet_problems(settings: AlertcenterSettings) -> list[str]:

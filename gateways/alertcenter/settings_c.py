@@ -13,8 +13,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from vxutils.settings import SettingsError, decode
-from vxutils.settings.c_sections import CLog, CProcess, log_table, process_table
+from vxutils.settings.c_sections import (
+    CLog,
+    CProcess,
+    CRedis,
+    Translated,
+    decode_c,
+    given,
+    log_table,
+    process_table,
+)
 
 Table = dict[str, Any]
 
@@ -39,12 +47,6 @@ class CLineServer(msgspec.Struct, frozen=True, kw_only=True):
     write_mem: int | UnsetType = UNSET
 
 
-class CRedis(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    addr: tuple[str, ...]
-    db: int = 0
-
-
 class CAlertcenter(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file. The store is required by the C system; here it may go with `--embedded`."""
 
@@ -55,33 +57,21 @@ class CAlertcenter(msgspec.Struct, frozen=True, kw_only=True):
     redis: CRedis | UnsetType = UNSET
 
 
-class Translated(msgspec.Struct, frozen=True):
-    """The file as a table of our TOML, and warnings in words."""
-
-    table: Table
-    warnings: list[str]
-
-
 def translate(config: Table) -> Translated:
     """`config` in our spelling, with the C system's defaults.
 
     Raises: SettingsError with every key that is missing or of a wrong JSON type.
     """
-    decoded = decode(CAlertcenter, config, unknown="warn")
-    if decoded.value is None:
-        raise SettingsError([str(problem) for problem in decoded.problems])
-    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
+    c, warnings = decode_c(CAlertcenter, config)
     log = log_table(c.log, warnings)
     server: Table = {
         "bind": [c.svr.bind] if isinstance(c.svr.bind, str) else list(c.svr.bind),
         "max_pkg_size": c.svr.max_pkg_size,
     }
-    if c.svr.read_mem is not UNSET:
-        server["read_mem"] = c.svr.read_mem
     table: Table = {
         "process": process_table(c.process, "alertcenter"),
         "log": {"path": log["path"], "flag": log["flag"]} | _LOG,
-        "svr": server,
+        "svr": server | given(read_mem=c.svr.read_mem),
         "monitor": {"address": ""},  # the C system has none, so its port may be anybody's
     }
     return Translated(table, warnings)

@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-INTEGER_MIN: Final = -(2**63)
-INTEGER_MAX: Final = 2**63 - 1
+from vxutils.rpc.bodies import INTEGER_MAX, INTEGER_MIN
+
 NESTING_MAX: Final = 64
 """Levels of params. No request needs more than three; backends take some hundreds."""
 
@@ -89,7 +89,7 @@ def encode_params(request: Request) -> bytes:
     compact = _encode(request.params)
     if compact.count(b"[") + compact.count(b"{") > NESTING_MAX and not _is_shallow(request.params):
         raise BadRequest("invalid_params", "params", f"at most {NESTING_MAX} levels", request.id)
-    # Backends refuse these six characters wherever they stand, even behind another backslash.
+    # Refused wherever these six characters stand, even behind another backslash: no request needs them.
     if _NUL in compact:
         raise BadRequest("invalid_params", "params", "no text with the character 0", request.id)
     if _LONG_NUMBER.search(compact) is not None and _has_wide_integer(request.params):

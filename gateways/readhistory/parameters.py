@@ -12,21 +12,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
 from gateways.readhistory.store import BalanceHistory, FinishedOrder, FinishedOrders, OrderDeals, UserDeals
 from vxutils.protocol import commands
 from vxutils.protocol.codes import INVALID_ARGUMENT, ErrorCode
+from vxutils.rpc.bodies import INTEGER_MAX, INTEGER_MIN, decode, refuse_wide_integers
 
 Query = BalanceHistory | FinishedOrders | OrderDeals | FinishedOrder | UserDeals
 Params = list[Any]
 
 USER_MAX: Final = 2**32 - 1
-INTEGER_MIN: Final = -(2**63)
-INTEGER_MAX: Final = 2**63 - 1
 LIMIT_MAX: Final = 101
-
-_decode = msgspec.json.Decoder(Params).decode
 
 
 def _invalid(reason: str, parameter: str, rule: str) -> ErrorCode:
@@ -51,10 +46,6 @@ def wrong_count(names: str) -> ErrorCode:
     return _invalid("wrong_parameter_count", "", f"the parameters are [{names}]")
 
 
-class MalformedBody(ValueError):
-    """The body is not what the C system's JSON reader accepts as an array: the peer's fault."""
-
-
 def read(command: int, body: bytes) -> Query | ErrorCode | None:
     """The query in a request, or the error it gets; None for a command that is not one of the five.
 
@@ -63,15 +54,10 @@ def read(command: int, body: bytes) -> Query | ErrorCode | None:
     check = _CHECKS.get(command)
     if check is None:
         return None
-    if b"\\u0000" in body:
-        raise MalformedBody("a string holds the character 0")
-    try:
-        params = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedBody(str(error)) from None
+    params = decode(body)
     found = check(params)
     if isinstance(found, ErrorCode | FinishedOrders):  # of the others every parameter was looked at
-        _refuse_wide_integers(params)
+        refuse_wide_integers(params)
     return found
 
 
@@ -162,17 +148,3 @@ def _wrong_page(offset: object, limit: object) -> ErrorCode | None:
     if type(offset) is not int or not INTEGER_MIN <= offset <= INTEGER_MAX:
         return OFFSET
     return LIMIT if type(limit) is not int or not 1 <= limit <= LIMIT_MAX else None
-
-
-def _refuse_wide_integers(params: Params) -> None:
-    """The C reader refuses a text with an integer outside signed 64 bits as a whole."""
-    stack: list[object] = [params]
-    while stack:
-        item = stack.pop()
-        if type(item) is int:
-            if not INTEGER_MIN <= item <= INTEGER_MAX:
-                raise MalformedBody("an integer is outside signed 64 bits")
-        elif type(item) is list:
-            stack.extend(item)
-        elif type(item) is dict:
-            stack.extend(item.values())

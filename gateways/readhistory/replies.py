@@ -26,7 +26,9 @@ from gateways.readhistory.store import (
     UserDeals,
 )
 from vxutils import fixed
+from vxutils.json_text import quote
 from vxutils.protocol.codes import ErrorCode
+from vxutils.rpc.replies import ReplyFormat
 from vxutils.store.embedded.schema import BalanceRow, DealRow, OrderRow
 
 WireStyle = Literal["plain", "viabtc"]
@@ -36,19 +38,13 @@ AMOUNT_SCALE: Final = 8
 RATE_SCALE: Final = 4
 MONEY_SCALE: Final = 16
 
-_SIGN_BIT: Final = 2**63
-_DEBUG_INDENT: Final = 4
-
-_ESCAPED = re.compile(r'["\\\x00-\x1f]')
-_SHORT_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
-
 _TRADE: Final = "trade"
 _TRADE_DECIMAL = re.compile(r'("[afp]":")(-?[0-9.]+e[-+][0-9]+)(?=")')
 """Amount, rate and price in the detail of a trade, where they are written with an exponent."""
 
 
 class Replies:
-    """Answers in one wire style; shared by all threads, since nothing in it changes.
+    """Answers in one wire style; shared by all threads: nothing in it changes what they get.
 
     `debug` indents replies by four spaces, as the C system can.
     """
@@ -57,7 +53,7 @@ class Replies:
         self._plain = style == "plain"
         self._comma, self._colon = (",", ":") if self._plain else (", ", ": ")
         self._time: Callable[[int], str] = _time_plain if self._plain else _time_viabtc
-        self._debug = debug
+        self._format = ReplyFormat(style, debug)
 
     def answer(self, store: HistoryStore, query: Query, request_id: int) -> bytes:
         """Asks the store and writes the body. Raises: as `HistoryStore`."""
@@ -77,20 +73,11 @@ class Replies:
         else:
             deals = store.user_deals(query)
             result = self._list(query, [self._user_deal(row) for row in deals.rows], deals.as_of)
-        return self._body("null", result, request_id)
+        return self._format.success(result, request_id)
 
     def error(self, error: ErrorCode, request_id: int) -> bytes:
         """The body of an error."""
-        members = [("code", str(error.code)), ("message", quote(error.message))]
-        if self._plain:
-            names = (("reason", error.reason), ("parameter", error.parameter), ("rule", error.rule))
-            members.append(("data", self._object(*((name, quote(text)) for name, text in names))))
-        return self._body(self._object(*members), "null", request_id)
-
-    def _body(self, error: str, result: str, request_id: int) -> bytes:
-        signed = request_id if request_id < _SIGN_BIT else request_id - 2**64
-        body = self._object(("error", error), ("result", result), ("id", str(signed))).encode()
-        return msgspec.json.format(body, indent=_DEBUG_INDENT) if self._debug else body
+        return self._format.error(error, request_id)
 
     def _list(
         self,
@@ -208,16 +195,6 @@ def _exact(text: str) -> tuple[int, int]:
     scale = len(fraction) - int(exponent or "0")
     value = int(whole + fraction)
     return (value, scale) if scale >= 0 else (value * fixed.power10(-scale), 0)
-
-
-def quote(text: str) -> str:
-    """`text` as a JSON string the way the C system writes it: UTF-8 as it is, `/` not escaped."""
-    return f'"{_ESCAPED.sub(_escape, text)}"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match.group()
-    return _SHORT_ESCAPES.get(character) or f"\\u{ord(character):04X}"
 
 
 def _time_viabtc(time_us: int) -> str:

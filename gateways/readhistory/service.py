@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateways.readhistory import parameters
-from gateways.readhistory.parameters import MalformedBody, Query
+from gateways.readhistory.parameters import Query
 from gateways.readhistory.replies import Replies
 from gateways.readhistory.store import NOTHING, AsOf, HistoryStore, QueryTooLong, StoreFailed, StoreNotThere
 from vxnet.clock import OncePer
@@ -30,6 +30,7 @@ from vxnet.job import JobDropped, JobPool
 from vxnet.session import Session
 from vxutils.metrics import Buckets
 from vxutils.protocol.codes import INTERNAL_ERROR, SERVICE_UNAVAILABLE, ErrorCode
+from vxutils.rpc.bodies import MalformedBody
 from vxutils.rpc.packet import Packet, encode_reply
 
 QUEUE_PER_WORKER: Final = 10

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -19,19 +19,9 @@ from gateways.readhistory import settings_c
 from gateways.readhistory.replies import WireStyle
 from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
-from vxutils.settings import (
-    AlertSettings,
-    ProcessSettings,
-    ServerSettings,
-    SettingsError,
-    decode,
-    is_c_config,
-    parse_c_json,
-    parse_toml,
-    read_text,
-    stores,
-)
-from vxutils.settings.addresses import address_problems, is_local, remote_problems, server_problems
+from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings
+from vxutils.settings.addresses import loopback_problems, outgoing_problems, server_problems
+from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import AddressText
 
 WORKERS_MAX = 100
@@ -75,51 +65,18 @@ def load_settings(path: Path, embedded: bool) -> LoadedSettings[ReadhistorySetti
 
     Raises: SettingsError with all problems of the file in words.
     """
-    text = read_text(path)
-    is_c = is_c_config(text)
-    problems: list[str] = []
-    warnings: list[str] = []
-    names: Mapping[str, str] = {}
-    if is_c:
-        table, warnings = parse_c_json(text)
-        products, names = settings_c.C_STORES, settings_c.C_NAMES
-        if not embedded:
-            problems += [stores.missing(name) for name in products if name not in table]
-    else:
-        table, products = parse_toml(text), TOML_STORES
-    named = stores.named_stores(table, products)
-    if embedded:
-        warnings += [stores.warning(store) for store in named]
-    else:
-        problems += [stores.refusal(store) for store in named]
-    if is_c:
-        try:
-            translated = settings_c.translate(table)
-        except SettingsError as error:
-            raise SettingsError(error.problems + problems) from None
-        table, warnings = translated.table, warnings + translated.warnings
-    else:
-        table = {name: value for name, value in table.items() if name not in TOML_STORES}
-    settings, found = _decode_and_check(table, names)
-    if settings is None or found or problems:
-        raise SettingsError(found + problems)
-    return LoadedSettings(settings, warnings)
+    file = SettingsFile(
+        kind=ReadhistorySettings,
+        translate=settings_c.translate,
+        check=_problems,
+        toml_stores=TOML_STORES,
+        c_stores=settings_c.C_STORES,
+        c_names=settings_c.C_NAMES,
+    )
+    return LoadedSettings(*load(file, path, embedded))
 
 
-def _decode_and_check(
-    table: Mapping[str, Any], names: Mapping[str, str]
-) -> tuple[ReadhistorySettings | None, list[str]]:
-    """The settings (None when they cannot even be decoded), and their problems in words."""
-    decoded = decode(ReadhistorySettings, table, names=names)
-    if decoded.value is None:
-        return None, [str(problem) for problem in decoded.problems]
-    settings = decoded.value
+def _problems(settings: ReadhistorySettings, names: Mapping[str, str]) -> list[str]:
     problems = server_problems("svr", settings.svr)
-    problems += remote_problems(names.get("alert.address", "alert.address"), settings.alert.address)
-    if ":" in settings.log.path:
-        problems += remote_problems("log.path", settings.log.path)
-    monitor = settings.monitor.address
-    wrong = address_problems("monitor.address", monitor, ("tcp", "stream"))
-    if not wrong and not is_local(monitor):
-        wrong = [f"monitor.address: {monitor} can be reached from other machines; use a loopback address"]
-    return settings, problems + wrong
+    problems += outgoing_problems(settings.alert, settings.log, names)
+    return problems + loopback_problems("monitor.address", settings.monitor.address)

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from vxutils.settings import SettingsError, decode
 from vxutils.settings.c_sections import (
     COMMON_C_NAMES,
     CAlert,
@@ -21,7 +20,10 @@ from vxutils.settings.c_sections import (
     CMysql,
     CProcess,
     CServer,
+    Translated,
     alert_table,
+    decode_c,
+    given,
     log_table,
     process_table,
     server_table,
@@ -49,22 +51,12 @@ class CReadhistory(msgspec.Struct, frozen=True, kw_only=True):
     worker_num: int | UnsetType = UNSET
 
 
-class Translated(msgspec.Struct, frozen=True):
-    """The file as a table of our TOML, and warnings in words."""
-
-    table: Table
-    warnings: list[str]
-
-
 def translate(config: Table) -> Translated:
     """`config` in our spelling, with the C system's defaults.
 
     Raises: SettingsError with every key that is missing or of a wrong JSON type.
     """
-    decoded = decode(CReadhistory, config, unknown="warn")
-    if decoded.value is None:
-        raise SettingsError([str(problem) for problem in decoded.problems])
-    c, warnings = decoded.value, [str(problem) for problem in decoded.warnings]
+    c, warnings = decode_c(CReadhistory, config)
     server = {"heartbeat": "heartbeats_only", "buf_limit": BUF_LIMIT_MAX} | server_table(c.svr)
     table: Table = {
         "process": process_table(c.process, "readhistory"),
@@ -74,8 +66,4 @@ def translate(config: Table) -> Translated:
         "monitor": {"address": ""},  # the C system has none, so its port may be anybody's
         "wire_style": "viabtc",
     }
-    if c.debug is not UNSET:
-        table["debug"] = c.debug
-    if c.worker_num is not UNSET:
-        table["worker_num"] = c.worker_num
-    return Translated(table, warnings)
+    return Translated(table | given(debug=c.debug, worker_num=c.worker_num), warnings)

@@ -7,7 +7,6 @@ of it. Source: protocol.md 0.3 (JSON writing), 2.5 (printers), 2.7 (objects).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from matchengine.core.engine import Engine
@@ -15,21 +14,9 @@ from matchengine.core.ledger import AssetLedger
 from matchengine.core.market import Market
 from matchengine.core.order import ASK, BID, MARKET, Order
 from vxutils import fixed
+from vxutils.json_text import quote
 
 TEXTS_KEPT_MAX = 1000  # printed fee rates and sources kept; real exchanges use a handful
-
-_ESCAPED = re.compile(r'["\\\x00-\x1f]')
-_SHORT_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
-
-
-def quote(text: str) -> str:
-    """`text` as a JSON string the way the C system writes it: UTF-8 as it is, `/` not escaped."""
-    return f'"{_ESCAPED.sub(_escape, text)}"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match.group()
-    return _SHORT_ESCAPES.get(character) or f"\\u{ord(character):04X}"
 
 
 class Views:

@@ -19,10 +19,11 @@ from matchengine.core.engine import Engine
 from matchengine.core.events import BalanceChanged, Dealt, Event, OrderDone, OrderEvent
 from matchengine.core.market import Market
 from matchengine.core.order import ASK, BID, MARKET, Order
-from matchengine.core.views import Views, quote
+from matchengine.core.views import Views
 from matchengine.journal.record import Record
 from matchengine.recorder import texts
 from vxutils.fixed import raw, rescale, stripped
+from vxutils.json_text import quote
 
 ORDERS = "orders"
 DEALS = "deals"

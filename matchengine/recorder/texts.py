@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from matchengine.core.views import quote
+from vxutils.json_text import quote
 
 # A record's parameters passed the engine's reader, which stops at the interpreter's usual limit of 1000
 # levels. The recorder may stand deeper in calls of its own when it reads them again.

@@ -31,6 +31,7 @@ CORE_ALLOWED = {
     "re",
     "typing",
     "vxutils.fixed",
+    "vxutils.json_text",
     "vxutils.protocol",
 }
 

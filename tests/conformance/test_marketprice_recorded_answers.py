@@ -21,13 +21,14 @@ from marketprice.core.kline import Retention
 from marketprice.core.market import Markets
 from marketprice.messages import decode_deal
 from marketprice.persistence import Position, Store
-from marketprice.replies import ReplyFormat, decode_params
 from marketprice.requests import Requests
 from marketprice.views import Views
 from tests.conformance.comparing import assert_equal_in_value
 from tests.conformance.replay import VECTORS, Record, records
 from vxnet.clock import ManualClock
+from vxutils.rpc.bodies import decode_narrow
 from vxutils.rpc.packet import split_packets
+from vxutils.rpc.replies import ReplyFormat
 
 FILE = "02_marketprice_readhistory"
 COMMANDS = (301, 302, 303, 304, 305)
@@ -86,7 +87,7 @@ def test_answers(style: str) -> None:
     replies = ReplyFormat(style, False)
     different = 0
     for record, body in queries():
-        answer = requests.answer(record.command, decode_params(body), body)
+        answer = requests.answer(record.command, decode_narrow(body), body)
         success = isinstance(answer, str)
         got = (
             replies.success(answer, record.request_id)

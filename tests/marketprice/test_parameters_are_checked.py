@@ -9,12 +9,13 @@ import pytest
 
 from marketprice.core.kline import Retention
 from marketprice.core.market import Markets
-from marketprice.replies import MalformedBody, ReplyFormat, decode_params
 from marketprice.requests import Requests
 from marketprice.views import Views
 from tests.marketprice.history import markets_of, trades
 from vxnet.clock import ManualClock
 from vxutils.protocol.codes import INVALID_ARGUMENT
+from vxutils.rpc.bodies import MalformedBody, decode_narrow
+from vxutils.rpc.replies import ReplyFormat
 
 STATUS, KLINE, DEALS, LAST, TODAY = 301, 302, 303, 304, 305
 NOW = 1_777_629_700  # 2026-05-01T10:01:40
@@ -46,7 +47,7 @@ def requests(
 
 def ask(asked: Requests, command: int, *params: Any) -> Any:
     body = msgspec.json.encode(params)
-    answer = asked.answer(command, decode_params(body), body)
+    answer = asked.answer(command, decode_narrow(body), body)
     return answer if not isinstance(answer, str) else msgspec.json.decode(answer)
 
 
@@ -188,7 +189,7 @@ def test_a_repeated_question_gets_the_repeated_answer_for_a_while() -> None:
 )  # fmt: skip
 def test_malformed_bodies(body: bytes) -> None:
     with pytest.raises(MalformedBody):
-        decode_params(body)
+        decode_narrow(body)
 
 
 def test_reply_bodies() -> None:

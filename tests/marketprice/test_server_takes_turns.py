@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from marketprice.core.kline import Retention
-from marketprice.replies import ReplyFormat
 from marketprice.requests import Answer, Params, Requests
 from marketprice.server import MarketServer
 from marketprice.views import Views
@@ -22,6 +21,7 @@ from vxnet.clock import SystemClock
 from vxnet.loop import new_event_loop
 from vxutils.rpc.blocking import BlockingClient
 from vxutils.rpc.packet import KIND_REQUEST, Packet, encode_packet
+from vxutils.rpc.replies import ReplyFormat
 from vxutils.settings import ServerSettings
 
 SLOW, LAST = 302, 304

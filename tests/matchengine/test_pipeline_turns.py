@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from matchengine.journal.format import JournalIOError
-from matchengine.replies import ReplyFormat, indented
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.hand_worker import BEGIN_US, HandWorker, audit, hand_settings
 from vxnet.clock import ManualClock
@@ -106,28 +105,6 @@ def test_a_cached_depth_carries_the_id_of_its_request(tmp_path: Path) -> None:
     with HandWorker(tmp_path / "data", hand_settings(cache_timeout_s=1.0)) as worker:
         assert [worker.ask(206, DEPTH)["id"] for _ in range(3)] == [1, 2, 3]
         assert worker.ask(206, ["NONE", 10, "0"])["error"]["code"] == 1
-
-
-TEXTS = [
-    "{}",
-    "[]",
-    '{"a": []}',
-    '{"a": {}, "b": [{}, []]}',
-    '{"error": null, "result": [1, 2.5, "x"], "id": 3}',
-    '{"a": "quote \\" and \\\\", "b": "{[,:]}", "c": "é\\u0001"}',
-    '{"deep": [[[{"a": [1, [2]]}]]]}',
-]
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_debug_replies_are_indented_like_the_c_system(text: str) -> None:
-    """By four spaces, as jansson's JSON_INDENT(4) and json.dumps do."""
-    expected = json.dumps(json.loads(text), indent=4, ensure_ascii=False)
-    assert indented(text) == expected
-    assert indented(text.replace(", ", ",").replace('": ', '":')) == expected
-    reply = ReplyFormat("viabtc", debug=True).success(text, 7)
-    whole = {"error": None, "result": json.loads(text), "id": 7}
-    assert reply.decode() == json.dumps(whole, indent=4, ensure_ascii=False)
 
 
 def test_debug_replies_of_an_engine(tmp_path: Path) -> None:

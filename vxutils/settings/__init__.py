@@ -1,7 +1,7 @@
 """Settings files: text to frozen Structs, every problem of a file reported at once, in words.
 
 `files` reads text, `decoding` makes Structs of tables, `sections` declares what every process has,
-`c_sections` and `stores` are for the config files of the C system.
+`c_sections` and `stores` are for the config files of the C system, `loading` takes all the steps.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from vxnet.address import Address, parse_address
 from vxnet.errors import AddressError
-from vxutils.settings.sections import ServerSettings
+from vxutils.log import LogSettings
+from vxutils.settings.sections import AlertSettings, ServerSettings
 
 
 def server_problems(path: str, server: ServerSettings) -> list[str]:
@@ -51,6 +52,22 @@ def remote_problems(path: str, text: str | None) -> list[str]:
     except AddressError as error:
         return [f'{path}: {text!r} is not "ip:port" ({error})']
     return [] if address.port else [f"{path}: {text!r} has port 0, to which nothing can be sent"]
+
+
+def outgoing_problems(alert: AlertSettings, log: LogSettings, names: Mapping[str, str]) -> list[str]:
+    """Problems of where alerts and log lines are sent; `names`: paths which the file knows otherwise."""
+    problems = remote_problems(names.get("alert.address", "alert.address"), alert.address)
+    if ":" in log.path:
+        problems += remote_problems("log.path", log.path)
+    return problems
+
+
+def loopback_problems(path: str, text: str | None) -> list[str]:
+    """Problems of one optional address of streams that only this machine may reach."""
+    problems = address_problems(path, text, ("tcp", "stream"))
+    if not problems and not is_local(text):
+        problems = [f"{path}: {text} can be reached from other machines; use a loopback address"]
+    return problems
 
 
 def is_local(text: str | None) -> bool:

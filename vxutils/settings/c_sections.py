@@ -1,5 +1,6 @@
 """The sections common to the C system's `config.json` files, and what they are in ours.
 
+`decode_c` reads a whole such file, of whose Struct each process declares its own.
 The Structs give names and JSON types only. Bounds are declared once, in `sections`: each `*_table`
 function returns a table in our spelling, which is then decoded like a TOML file. A key the file does
 not give stays out of that table, so that our default (or the stated C default) takes its place.
@@ -10,14 +11,17 @@ Source: protocol.md 10.3.
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from vxutils.log import LevelName
+from vxutils.settings.decoding import decode
+from vxutils.settings.files import SettingsError
 from vxutils.settings.sections import BUF_LIMIT_MAX
 
+T = TypeVar("T", bound=msgspec.Struct)
 Table = dict[str, Any]
 
 # Where the path of a setting differs between a C file and ours; for the words of a refusal.
@@ -68,6 +72,32 @@ class CMysql(msgspec.Struct, frozen=True, kw_only=True, rename={"password": "pas
     charset: str = "utf8"
 
 
+class CRedis(msgspec.Struct, frozen=True, kw_only=True):
+    """A Redis behind sentinels."""
+
+    name: str
+    addr: tuple[str, ...]
+    db: int | UnsetType = UNSET
+
+
+class Translated(msgspec.Struct, frozen=True):
+    """A C file as a table of our TOML, and warnings in words."""
+
+    table: Table
+    warnings: list[str]
+
+
+def decode_c(kind: type[T], config: Table) -> tuple[T, list[str]]:
+    """`config` as the C file `kind`, and a warning for each key it does not know.
+
+    Raises: SettingsError with every key that is missing or of a wrong JSON type.
+    """
+    decoded = decode(kind, config, unknown="warn")
+    if decoded.value is None:
+        raise SettingsError([str(problem) for problem in decoded.problems])
+    return decoded.value, [str(problem) for problem in decoded.warnings]
+
+
 def log_table(log: CLog, warnings: list[str]) -> Table:
     """Our `log` section. Level names the C system would silently drop are pointed out.
 
@@ -76,8 +106,8 @@ def log_table(log: CLog, warnings: list[str]) -> Table:
     flag = [word.lower() for word in re.split(r"[,\s]+", log.flag) if word]
     known = [word for word in flag if word in get_args(LevelName)]
     warnings.extend(f"log.flag: {word!r} is no level, ignored" for word in flag if word not in known)
-    table = _given(path=log.path, flag=known, pid=log.pid, fork=log.fork, num=log.num, keep=log.keep)
-    table |= _given(max_bytes=log.max)
+    table = given(path=log.path, flag=known, pid=log.pid, fork=log.fork, num=log.num, keep=log.keep)
+    table |= given(max_bytes=log.max)
     if log.shift is not UNSET:
         table["shift"] = log.shift if log.shift in ("size", "hour", "min") else "day"
     return table
@@ -92,14 +122,14 @@ def process_table(process: CProcess | UnsetType, title: str) -> Table:
     """Our `process` section."""
     if process is UNSET:
         return {"title": title}
-    return {"title": title} | _given(file_limit=process.file_limit, core_limit=process.core_limit)
+    return {"title": title} | given(file_limit=process.file_limit, core_limit=process.core_limit)
 
 
 def server_table(server: CServer) -> Table:
     """Our section of an RPC server. `buf_limit` 0 (no limit) becomes the largest limit we know."""
     bind = [server.bind] if isinstance(server.bind, str) else list(server.bind)
     table = {"bind": bind, "max_pkg_size": server.max_pkg_size}
-    table |= _given(read_mem=server.read_mem, write_mem=server.write_mem)
+    table |= given(read_mem=server.read_mem, write_mem=server.write_mem)
     if server.buf_limit is not UNSET:
         table["buf_limit"] = server.buf_limit or BUF_LIMIT_MAX
     if server.heartbeat_check is not UNSET:
@@ -107,5 +137,6 @@ def server_table(server: CServer) -> Table:
     return table
 
 
-def _given(**values: object) -> Table:
+def given(**values: object) -> Table:
+    """The values that the file gives; the others keep our default."""
     return {name: value for name, value in values.items() if value is not UNSET}

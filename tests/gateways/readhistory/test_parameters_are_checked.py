@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateways.readhistory.parameters import MalformedBody, read
+from gateways.readhistory.parameters import read
 from gateways.readhistory.store import BalanceHistory, FinishedOrder, FinishedOrders, OrderDeals, UserDeals
 from vxutils.protocol.codes import ErrorCode
+from vxutils.rpc.bodies import MalformedBody
 
 BIG = 2**63 - 1
 

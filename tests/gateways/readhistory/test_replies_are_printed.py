@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateways.readhistory.replies import Replies, column_text, exact_text, quote
+from gateways.readhistory.replies import Replies, column_text, exact_text
 from gateways.readhistory.store import (
     AsOf,
     BalanceHistory,
@@ -176,7 +176,3 @@ def test_debug_indents() -> None:
     body = Replies("viabtc", debug=True).error(INTERNAL_ERROR, 1).decode()
     assert body.startswith('{\n    "error": {\n        "code": 2,\n')
     assert json.loads(body)["id"] == 1
-
-
-def test_strings_are_escaped_as_jansson_does() -> None:
-    assert quote('é/"\\\b\f\n\r\t\x01\x7f') == '"é/\\"\\\\\\b\\f\\n\\r\\t\\u0001\x7f"'

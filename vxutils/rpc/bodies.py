@@ -1,7 +1,7 @@
 """Request bodies: JSON text to a list of parameters, with the C system's idea of well-formed.
 
 A body that is no JSON array is the peer's fault and costs it the connection; a well-formed one with
-wrong parameters gets error 1. Source: protocol.md 0.4, 1.5.
+wrong parameters gets error 1, which is the business of each service. Source: protocol.md 0.4, 1.5.
 """
 
 from __future__ import annotations
@@ -32,6 +32,16 @@ def decode(body: bytes) -> list[Any]:
         raise MalformedBody(str(error)) from None
     if b"\\u0000" in body:  # or a backslash that is escaped itself, so the strings must be looked at
         _refuse_character_0(params)
+    return params
+
+
+def decode_narrow(body: bytes) -> list[Any]:
+    """The parameters in `body`, for who does not look at every one of them: no integer is past 64 bits.
+
+    Raises: MalformedBody.
+    """
+    params = decode(body)
+    refuse_wide_integers(params)
     return params
 
 
