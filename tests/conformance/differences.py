@@ -35,6 +35,7 @@ UNRECORDED = frozenset(
         "short or cut datagrams",
         "UDP reply address",
         "announced size",
+        "commands that waited",
         "nesting of JSON",
         "ext of mutating commands",
         "unix sockets",
