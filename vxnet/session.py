@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -46,7 +47,7 @@ class SessionOwner(Protocol):
     def session_closed(self, session: Session, reason: str) -> None: ...
 
 
-class Session:
+class Session(ABC):
     """A conversation with one peer; made by servers and clients.
 
     `id` is unique per server, from 1, and 0 once the session is closed (during `handler.closed` it still has
@@ -168,15 +169,17 @@ class Session:
 
     # ---- for the kinds of session
 
+    @abstractmethod
     def _readable(self) -> None:
-        raise NotImplementedError
+        """Take what has arrived; called whenever the socket is readable."""
 
+    @abstractmethod
     def _send_output(self) -> bool:
         """Give the kernel what it takes; True when nothing is left. Raises: BufferOverflowError, OSError."""
-        raise NotImplementedError
 
     def _before_socket_closes(self) -> None:
-        pass
+        """For what must go before the socket does; most kinds have nothing."""
+        return
 
     def _drain(self) -> None:
         try:
