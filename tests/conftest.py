@@ -1,8 +1,18 @@
-"""For all tests: enough open files for thousands of connections, whatever the shell allows."""
+"""For all tests: enough open files for thousands of connections, and the real servers.
+
+Servers that are not installed are named at the end of the run, in capital letters: what did not run was not
+tested.
+"""
 
 from __future__ import annotations
 
 import resource
+
+import pytest
+
+from tests.servers.fixtures import HOW, kafka, mariadb, not_here, redis_sentinel
+
+__all__ = ["kafka", "mariadb", "redis_sentinel"]
 
 FILES_WANTED = 65_536
 
@@ -12,3 +22,18 @@ def pytest_configure() -> None:
     wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        str(report.longrepr[2])
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple) and HOW in str(report.longrepr[2])
+    ]
+    if not skipped:
+        return
+    terminalreporter.section("NOT TESTED", sep="=", red=True, bold=True)
+    for name, reason in not_here().items():
+        count = sum(f"{name} is not installed" in one for one in skipped)
+        terminalreporter.write_line(f"{name}: {count} tests did not run: {reason}", red=True)
+    terminalreporter.write_line(HOW, red=True)
