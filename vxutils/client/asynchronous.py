@@ -8,11 +8,12 @@ It owns its connections. All methods on one event loop. Laws and errors are thos
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from vxutils.client.attempts import Attempts, check_retries
-from vxutils.client.blocking import REPLY_BYTES_MAX, TIMEOUT_S
+from vxutils.client.blocking import REPLY_BYTES_MAX, TIMEOUT_S, connect_failure
 from vxutils.client.errors import ExchangeError, KeptConnectionGone, NoAnswer, Outcome, WireError
 from vxutils.client.place import Place, parse_place
 from vxutils.client.reply import Reply, result_of
@@ -40,12 +41,13 @@ class AsyncClient:
         retries: int = 0,
         reply_bytes_max: int = REPLY_BYTES_MAX,
         connections_max: int = CONNECTIONS_MAX,
+        ca: Path | None = None,
     ) -> None:
         if not timeout_s > 0:
             raise ValueError(f"timeout_s must be more than 0, but is {timeout_s}")
         if connections_max < 1:
             raise ValueError(f"connections_max must be at least 1, but is {connections_max}")
-        self._place = parse_place(url, token, reply_bytes_max)
+        self._place = parse_place(url, token, reply_bytes_max, ca)
         self._timeout_s = timeout_s
         self._retries = check_retries(retries)
         self._room = asyncio.Semaphore(connections_max)
@@ -130,7 +132,8 @@ class AsyncClient:
         except TimeoutError:
             raise
         except OSError as error:
-            raise NoAnswer(f"{self._place.shown} can not be reached: {error}", Outcome.NOT_SENT) from error
+            reason = connect_failure(error)
+            raise NoAnswer(f"{self._place.shown} can not be reached: {reason}", Outcome.NOT_SENT) from error
 
 
 class _Connection:
@@ -174,5 +177,5 @@ async def _connect(place: Place) -> _Connection:
     if place.path:
         reader, writer = await asyncio.open_unix_connection(place.path)
     else:
-        reader, writer = await asyncio.open_connection(place.host, place.port)
+        reader, writer = await asyncio.open_connection(place.host, place.port, ssl=place.tls)
     return _Connection(place, reader, writer)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -26,12 +28,14 @@ _READ_BYTES: Final = 256 * 1024
 
 
 class Client:
-    """Calls to `url`: `http://host:port`, or raw RPC at `tcp@ip:port` or `stream@path`.
+    """Calls to `url`: `http://host:port`, `https://host:port`, or raw RPC at `tcp@ip:port` or `stream@path`.
 
     `timeout_s` bounds one attempt as a whole, connecting included. `retries` is how often more a call is
     attempted when that can do no harm; see `attempts`. Connects at the first call. A context manager.
 
-    Raises: ValueError for a URL, token or number that makes no sense.
+    `ca`: PEM file of the authorities whose certificates are believed; None for those of the system.
+
+    Raises: ValueError for a URL, token, file or number that makes no sense.
     """
 
     def __init__(
@@ -41,10 +45,11 @@ class Client:
         timeout_s: float = TIMEOUT_S,
         retries: int = 0,
         reply_bytes_max: int = REPLY_BYTES_MAX,
+        ca: Path | None = None,
     ) -> None:
         if not timeout_s > 0:
             raise ValueError(f"timeout_s must be more than 0, but is {timeout_s}")
-        self._place = parse_place(url, token, reply_bytes_max)
+        self._place = parse_place(url, token, reply_bytes_max, ca)
         self._timeout_s = timeout_s
         self._retries = check_retries(retries)
         self._lock = threading.Lock()
@@ -122,7 +127,7 @@ class Client:
         try:
             return _Connection(self._place, deadline)
         except OSError as error:
-            reason = "no connection in time" if isinstance(error, TimeoutError) else str(error)
+            reason = connect_failure(error)
             raise NoAnswer(f"{self._place.shown} can not be reached: {reason}", Outcome.NOT_SENT) from error
 
 
@@ -144,6 +149,8 @@ class _Connection:
         else:
             self._socket = socket.create_connection((place.host, place.port), _left_s(deadline))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if place.tls is not None:
+                self._socket = _secured(self._socket, place.tls, place.host, deadline)
 
     @property
     def is_reusable(self) -> bool:
@@ -175,6 +182,23 @@ class _Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def connect_failure(error: OSError) -> str:
+    """Why there is no connection, as the end of a sentence."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return "no connection in time" if isinstance(error, TimeoutError) else str(error)
+
+
+def _secured(sock: socket.socket, tls: ssl.SSLContext, host: str, deadline: float) -> socket.socket:
+    """Raises: OSError, also when the server does not prove to be that host; `sock` is closed then."""
+    try:
+        sock.settimeout(_left_s(deadline))
+        return tls.wrap_socket(sock, server_hostname=host)
+    except OSError:
+        sock.close()
+        raise
 
 
 def _left_s(deadline: float) -> float:

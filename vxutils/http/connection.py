@@ -85,6 +85,9 @@ class Connection:
         """Once the connection finishes, only answers already given are still sent."""
         return self._parser is None and exchange.answer is None
 
+    def is_next(self, exchange: Exchange) -> bool:
+        return bool(self._queue) and self._queue[0] is exchange
+
     def answered(
         self, exchange: Exchange, status: int, body: bytes, headers: Sequence[tuple[str, str]], close: bool
     ) -> None:

@@ -22,6 +22,8 @@ class Answering(Protocol):
 
     def is_gone(self, exchange: Exchange) -> bool: ...
 
+    def is_next(self, exchange: Exchange) -> bool: ...
+
     def answered(
         self, exchange: Exchange, status: int, body: bytes, headers: Sequence[tuple[str, str]], close: bool
     ) -> None: ...
@@ -48,6 +50,11 @@ class Exchange:
     def is_gone(self) -> bool:
         """Whether nobody can receive the answer. A client may be gone without our knowing."""
         return self._connection.is_gone(self)
+
+    @property
+    def is_next(self) -> bool:
+        """Whether all requests before it on its connection have been answered."""
+        return self._connection.is_next(self)
 
     def respond(
         self, status: int, body: bytes = b"", headers: Sequence[tuple[str, str]] = (), close: bool = False

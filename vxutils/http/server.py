@@ -17,6 +17,7 @@ from vxnet.clock import Clock, SystemClock
 from vxnet.server import BaseHandler, ServerLimits
 from vxnet.session import Session
 from vxnet.timer import Timer
+from vxnet.tls import TlsCertificate, TlsLayer
 from vxutils.http.connection import LINGER_S, Connection
 from vxutils.http.exchange import HttpHandler
 from vxutils.http.limits import HttpLimits
@@ -33,6 +34,7 @@ class HttpServer:
 
     `c_style` answers in the bytes of the C system: its Date, never a Connection header, HTTP/1.0 and
     `Connection: close` ignored, nothing but the end for what is not HTTP. Source: protocol 8.2, 8.3.
+    With `tls` that is all it speaks; a handshake may take `head_timeout_s`.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class HttpServer:
         *,
         c_style: bool = False,
         clock: Clock | None = None,
+        tls: TlsCertificate | None = None,
     ) -> None:
         assert limits.pipeline_max > 0 and limits.body_bytes_max >= 0, "a server serves something"
         encoder = ResponseEncoder(clock or SystemClock(), c_style=c_style)
@@ -53,8 +56,9 @@ class HttpServer:
         self._period_s = _look_period(limits)
         self._looked_at = 0.0
         self._look = Timer(loop, self._period_s, self._look_at_deadlines, repeat=True)
+        layer = None if tls is None else TlsLayer(loop, tls, limits.head_timeout_s)
         self._server = HttpListener(
-            loop, addresses, _Sessions(self._connections, self._service), _below(limits)
+            loop, addresses, _Sessions(self._connections, self._service), _below(limits), layer
         )
 
     @property

@@ -18,6 +18,7 @@ from vxnet.address import Address, Kind
 from vxnet.server import Handler, Server, ServerLimits
 from vxnet.session import Session, SessionOwner, StreamSession
 from vxnet.sock import in_words
+from vxnet.tls import TlsLayer
 
 
 class HttpSessionOwner(Protocol):
@@ -81,7 +82,7 @@ class HttpSession(StreamSession):
 
 
 class HttpListener(Server):
-    """A server whose conversations are `HttpSession`s."""
+    """A server whose conversations are `HttpSession`s; with `tls`, encrypted ones."""
 
     def __init__(
         self,
@@ -89,14 +90,26 @@ class HttpListener(Server):
         addresses: Sequence[Address],
         handler: Handler,
         limits: ServerLimits,
+        tls: TlsLayer | None = None,
     ) -> None:
         assert all(address.kind in ("tcp", "stream") for address in addresses), "HTTP needs a stream of bytes"
         super().__init__(loop, addresses, handler, limits)
+        self._tls = tls
+
+    def start(self) -> None:
+        super().start()
+        if self._tls is not None:
+            self._tls.start()
+
+    def stop(self, reason: str = "server stopped") -> None:
+        if self._tls is not None:
+            self._tls.stop()
+        super().stop(reason)
 
     def _make_session(self, sock: socket.socket, kind: Kind, peer: str) -> Session:
         return HttpSession(
             self._loop,
-            sock,
+            sock if self._tls is None else self._tls.wrap(sock),
             kind,
             peer,
             self,

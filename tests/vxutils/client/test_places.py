@@ -25,7 +25,7 @@ def test_places(text: str, shown: str, is_rpc: bool, where: tuple[str, int, str]
 
 
 REFUSED = [
-    ("https://127.0.0.1", None, "begins with http://, not https://"),
+    ("ftp://127.0.0.1", None, "begins with http:// or https://, not ftp://"),
     ("http://:80", None, "names no host"),
     ("http://a:0", None, "names no host and port"),
     ("http://a:99999", None, "not valid"),

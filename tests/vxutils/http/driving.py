@@ -11,6 +11,7 @@ from pathlib import Path
 from vxnet.address import parse_address
 from vxnet.clock import ManualClock
 from vxnet.loop import EventLoop, new_event_loop
+from vxnet.tls import TlsCertificate
 from vxutils.http import BaseHttpHandler, Exchange, HttpLimits, HttpServer
 
 DEADLINE_S = 10.0
@@ -115,7 +116,12 @@ class Served:
     """A server on its own loop."""
 
     def __init__(
-        self, limits: HttpLimits | None = None, *, c_style: bool = False, address: str = "tcp@127.0.0.1:0"
+        self,
+        limits: HttpLimits | None = None,
+        *,
+        c_style: bool = False,
+        address: str = "tcp@127.0.0.1:0",
+        tls: TlsCertificate | None = None,
     ) -> None:
         self.loop: EventLoop = new_event_loop()
         self.handler = Handler()
@@ -126,6 +132,7 @@ class Served:
             limits or HttpLimits(),
             c_style=c_style,
             clock=ManualClock(wall_us=NOON_US),
+            tls=tls,
         )
         self.server.start()
         self._clients: list[Client] = []
@@ -179,9 +186,13 @@ class Served:
 
 @contextmanager
 def serving(
-    limits: HttpLimits | None = None, *, c_style: bool = False, address: str = ""
+    limits: HttpLimits | None = None,
+    *,
+    c_style: bool = False,
+    address: str = "",
+    tls: TlsCertificate | None = None,
 ) -> Iterator[Served]:
-    served = Served(limits, c_style=c_style, address=address or "tcp@127.0.0.1:0")
+    served = Served(limits, c_style=c_style, address=address or "tcp@127.0.0.1:0", tls=tls)
     try:
         yield served
     finally:
