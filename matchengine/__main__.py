@@ -21,13 +21,16 @@ from typing import NoReturn
 import msgspec
 
 from matchengine import offline, system
+from matchengine.diff import add_diff
 from matchengine.main import FATAL_ERRORS, Directories, directories, flush_standard_streams, refuse_in_words
 from matchengine.main import run_worker as run_engine
 from matchengine.recovery import JOURNAL_DIRECTORY
-from matchengine.settings import LoadedSettings, load_settings
+from matchengine.settings import MatchengineSettings, load_settings
+from matchengine.tools import add_tools
 from vxnet.clock import SystemClock
 from vxutils.alert import AlertHandler
 from vxutils.disk import Disk
+from vxutils.entry import LoadedSettings
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log, configure
 from vxutils.process import DirectoryLock, daemonise, die_with_parent, raise_limits, set_title
@@ -97,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         ("config-apply", _config_apply, "Put the assets and markets of a settings file in force."),
     ):
         _add_config(add(name, command, text))
+
+    add_tools(add)
+    add_diff(add)
 
     sub = add("audit", _audit, "Replay the journal, read-only, and check the laws.")
     sub.add_argument("--journal-dir", type=Path, metavar="DIR")
@@ -196,7 +202,7 @@ def _lock(directory: Path) -> DirectoryLock:
             time.sleep(0.1)
 
 
-def _configure_log(loaded: LoadedSettings) -> Log:
+def _configure_log(loaded: LoadedSettings[MatchengineSettings]) -> Log:
     settings = loaded.settings
     log = configure(settings.log)
     if settings.alert.address is not None:
@@ -210,7 +216,7 @@ def _configure_log(loaded: LoadedSettings) -> Log:
     return log
 
 
-def _where(options: argparse.Namespace) -> tuple[LoadedSettings, Directories]:
+def _where(options: argparse.Namespace) -> tuple[LoadedSettings[MatchengineSettings], Directories]:
     loaded = load_settings(options.config, options.embedded)
     return loaded, directories(loaded.settings, options.data_dir)
 

@@ -25,11 +25,13 @@ from matchengine.core import rule_change
 from matchengine.core.commands import ChangeRules
 from matchengine.core.rules import rules_hash
 from matchengine.core.views import Views
+from matchengine.divergence import ENGINE, DivergenceWatch, DumpProcess
 from matchengine.journal import format as layout
 from matchengine.journal.segments import remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
 from matchengine.observe import Observer
 from matchengine.pipeline import NEVER_US, Pipeline
+from matchengine.publisher import BookPublisher
 from matchengine.recorder.lag import RecorderState, read_recorder_state
 from matchengine.requests import Requests
 from matchengine.sequencer import Sequencer
@@ -48,6 +50,7 @@ from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
 from vxutils.monitor import Monitor
 from vxutils.process import announce, install_signals
+from vxutils.ring.segment import ring_name
 from vxutils.rpc.replies import ReplyFormat
 
 SLICES_KEPT = 2
@@ -233,13 +236,26 @@ class _Worker:
         self.timekeeper = Timekeeper(self.clock, self.position.time_us, self.engine.age_offset_us)
         self.preparer = Helper("prepare", self._helper_arguments("prepare"))
         self.slicer = Helper("slice", self._helper_arguments("slice"))
+        self.dumper = DumpProcess(self.disk, self.where.data, ENGINE, self.identity)
+        self.divergence = DivergenceWatch(
+            settings.on_divergence == "halt", lambda: self.dumper.start(self.engine, self.position)
+        )
         self.gate = SpaceGate(
             self.disk,
             self.where.journal,
             self.journal,
             self.preparer,
             settings.journal.disk_reserve_bytes,
-            self.lag_reason,
+            self.recorder_reason,
+        )
+        self.publisher = BookPublisher(
+            self.engine,
+            self.position,
+            lambda what: ring_name(self.identity.id_bytes, self.where.data, what),
+            self.clock.monotonic_us,
+            levels=settings.rings.levels,
+            slots=settings.rings.slots,
+            slot_bytes=settings.rings.slot_size_bytes,
         )
         self.pipeline = Pipeline(
             self.engine,
@@ -256,6 +272,7 @@ class _Worker:
             cache_timeout_us=int(settings.cache_timeout_s * 1_000_000),
             queue_age_max_us=settings.queue_age_max_ms * 1000 or NEVER_US,
             read_ready=self.loop.serve_ready_sockets,
+            publish=self.publisher.publish,
         )
         self.server = EngineServer(self.loop, settings.svr, self.pipeline)
         self.admin = Admin(
@@ -280,6 +297,7 @@ class _Worker:
             self.identity.last_epoch,
             os.getpid(),
             self.recorder_state,
+            self.publisher,
         )
         self.slice_due = self.recovered.slice_sequence + settings.slice_records
         self.timers = [Timer(self.loop, TICK_S, self.tick, repeat=True)]
@@ -301,10 +319,15 @@ class _Worker:
         ]
 
     def tick(self) -> None:
-        """Once a second: clocks, disk space, slices. A late tick tells that the process stood still."""
+        """Once a second: clocks, a mark, the recorder, disk space, slices. A late tick tells that the process
+        stood still."""
         now_us = self.clock.monotonic_us()
         self.pipeline.keep_time()
+        self.pipeline.mark()
         self.pipeline.commit()
+        self.divergence.look(self.recorder_state())
+        self.dumper.poll()
+        self.publisher.tick()
         self.gate.check()
         self.slicer.poll()
         recorded = self.recorder_state() is not None  # then the recorder has slices made
@@ -322,8 +345,10 @@ class _Worker:
             return None
         return state
 
-    def lag_reason(self) -> str:
+    def recorder_reason(self) -> str:
         """Why new orders should wait for the recorder, empty if they need not."""
+        if self.divergence.reason:
+            return self.divergence.reason
         state = self.recorder_state()
         if state is None or not state.is_lag_too_high:
             return ""
@@ -341,8 +366,10 @@ class _Worker:
         gc.freeze()
         gc.disable()
         console = monitor = None
-        self.server.start()
+        if self.settings.rings.enabled:
+            self.publisher.open()  # before anybody can be answered
         try:
+            self.server.start()
             places = [str(address) for address in self.server.bound]
             if self.settings.cli.address is not None:
                 commands = self.admin.commands()
@@ -377,15 +404,22 @@ class _Worker:
                 if side_door is not None:
                     side_door.stop()
             self.server.stop()
+            self.publisher.close()
 
     def _stop(self, signal_name: str) -> None:
         _log.info("stopping: %s", signal_name)
         self.loop.stop()
 
     def finish(self) -> None:
-        """What was received is answered or was never acknowledged; the journal ends cleanly."""
+        """What was received is answered or was never acknowledged; the journal ends cleanly.
+
+        A state that the recorder has found wrong is not for the next start: then there is no slice.
+        """
         self.journal.sync()
-        if self.position.sequence > self.recovered.slice_sequence:
+        self.dumper.wait()
+        if self.divergence.diverged_at:
+            _log.critical("no slice at this stop: engine and recorder differ")
+        elif self.position.sequence > self.recovered.slice_sequence:
             try:
                 recovery.write_slice(
                     self.disk,

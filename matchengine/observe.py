@@ -10,6 +10,7 @@ from collections.abc import Callable
 from matchengine.core.engine import Engine
 from matchengine.pipeline import Pipeline
 from matchengine.position import Position
+from matchengine.publisher import BookPublisher
 from matchengine.recorder.lag import RecorderState
 from matchengine.space import SpaceGate
 from matchengine.timekeeper import Timekeeper
@@ -34,7 +35,9 @@ class Observer:
         epoch: int,
         pid: int,
         recorder_state: Callable[[], RecorderState | None],
+        publisher: BookPublisher,
     ) -> None:
+        self._publisher = publisher
         self._recorder_state = recorder_state
         self._engine = engine
         self._position = position
@@ -48,10 +51,12 @@ class Observer:
         self._pid = pid
 
     def health(self) -> Health:
-        """Degraded while new orders are refused or a set clock is not accepted."""
+        """Degraded while new orders are refused, a set clock is not accepted, or the recorder differs."""
         is_open, is_holding = self._gate.is_open(), self._timekeeper.is_holding
+        state = self._recorder_state()
+        differs = state is not None and state.diverged_at > 0
         return Health(
-            status="ok" if is_open and not is_holding else "degraded",
+            status="degraded" if differs or is_holding or not is_open else "ok",
             facts={
                 "process": "matchengine",
                 "pid": self._pid,
@@ -68,6 +73,7 @@ class Observer:
                 "disk_free_bytes": self._gate.free_bytes,
                 "clock": "held" if is_holding else "accepted",
                 "recorder": self._recorder(),
+                "rings": {"open": self._publisher.opened, "failed": self._publisher.failed},
             },
         )
 
@@ -76,10 +82,11 @@ class Observer:
         if state is None:
             return {"state": "not running"}
         return {
-            "state": "troubled" if state.is_troubled else "running",
+            "state": _condition(state),
             "sequence": state.sequence,
             "lag_records": state.lag_records,
             "lag_bytes": state.lag_bytes,
+            "differs_at": state.diverged_at,
         }
 
     def _recorder_lag(self) -> float:
@@ -153,6 +160,18 @@ class Observer:
             (),
             self._recorder_lag,
         )
+        metrics.gauge(
+            "vx_engine_rings",
+            "Markets whose book is in shared memory.",
+            (),
+            lambda: self._publisher.opened,
+        )
+        metrics.gauge(
+            "vx_engine_rings_failed",
+            "Markets without a ring, or whose book does not fit into it: their depth is asked by RPC.",
+            (),
+            lambda: self._publisher.failed,
+        )
         metrics.gauge("vx_engine_connections", "Open RPC sessions.", (), self._connections)
         metrics.gauge(
             "vx_engine_epoch",
@@ -176,3 +195,9 @@ class Observer:
         for (number, code), count in counts.refused.items():
             found[BY_ID[number].name, str(code)] = count
         return found
+
+
+def _condition(state: RecorderState) -> str:
+    if state.diverged_at:
+        return "differs"
+    return "troubled" if state.is_troubled else "running"

@@ -13,7 +13,7 @@ import msgspec
 
 from matchengine import recovery, slices, system
 from matchengine.core import rule_change
-from matchengine.core.commands import ChangeRules
+from matchengine.core.commands import ChangeRules, Command
 from matchengine.core.invariants import broken_laws
 from matchengine.core.rules import Rules, rules_hash
 from matchengine.journal.durable import create_journal, read_durable
@@ -109,8 +109,29 @@ def apply_rules(
         raise ProcessExit(ExitCode.CONFIG, "not applied:\n  " + "\n  ".join(reasons))
     remove_unfinished(disk, journal_directory, segment_size)
     identity = system.open_epoch(disk, data_directory)
-    end = found.end
+    command = ChangeRules(max(position.time_us, clock.wall_us()), msgspec.to_builtins(proposed))
+    append_command(disk, clock, data_directory, journal_directory, identity, found, command, segment_size)
+    return changes
+
+
+def append_command(
+    disk: Disk,
+    clock: Clock,
+    data_directory: Path,
+    journal_directory: Path,
+    identity: system.System,
+    found: recovery.Recovered,
+    command: Command,
+    segment_size: int,
+) -> slices.Slice:
+    """Applies one command to what was recovered, journals it in the last epoch of `identity`, makes a slice.
+
+    No engine may run. The command is none that can be refused. Raises: JournalIOError, NoSpace, SliceError.
+    """
+    engine, position, end = found.engine, found.position, found.end
     assert end is not None, "a state with a sequence has a journal"
+    engine.apply(command)
+    assert engine.outcome, "a command that changes nothing is not journaled"
     if not end.clean:
         repair_tail(disk, journal_directory, end.segment_path, end.valid_bytes)
     journal = JournalWriter(
@@ -118,7 +139,7 @@ def apply_rules(
         journal_directory,
         system_id=identity.id_bytes,
         epoch=identity.last_epoch,
-        rules_hash=rules_hash(proposed),
+        rules_hash=rules_hash(engine.rules),
         first_sequence=position.sequence + 1,
         previous=(end.segment_number, end.segment_hash),
         segment_size=segment_size,
@@ -126,14 +147,11 @@ def apply_rules(
         clock=clock.wall_us,
     )
     sequencer = Sequencer(position, journal)
-    command = ChangeRules(max(position.time_us, clock.wall_us()), msgspec.to_builtins(proposed))
-    engine.apply(command)
     sequencer.accept(command, engine.outcome, b"")
     sequencer.write()
     journal.sync()
     journal.close(clean=True)
-    recovery.write_slice(disk, data_directory, identity, identity.last_epoch, engine, position)
-    return changes
+    return recovery.write_slice(disk, data_directory, identity, identity.last_epoch, engine, position)
 
 
 class Audit(msgspec.Struct, frozen=True):

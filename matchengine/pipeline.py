@@ -6,7 +6,8 @@
       3 apply     the engine decides; an accepted command gets its sequence and joins the frame
       4 hold      the reply waits in the outbox, whatever it says
       5 commit    one frame, one sync
-      6 release   one joined send per session
+      6 publish   the books that were touched, into shared memory
+      7 release   one joined send per session
 
 *Every* reply is held until everything applied before it is durable: a refusal decided from an unsynced
 credit would be a lie after a crash. Commit is inline, because a thread beside a busy interpreter waits
@@ -18,11 +19,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from matchengine import problems
-from matchengine.core.commands import Command, ShiftAge
+from matchengine.core.commands import Command, Mark, ShiftAge
 from matchengine.core.engine import Engine
 from matchengine.core.refusals import Refusal
 from matchengine.core.views import Views
@@ -47,6 +48,7 @@ MALFORMED_BYTES_SHOWN = 200  # of a malformed body, in the log
 UNKNOWN_LOG_PERIOD_S = 1.0  # a flood of unknown commands costs one log line in this time
 CANCEL = 204
 DEPTH = 206
+SHOW_THEIR_SEQUENCE = frozenset({101, 203, DEPTH})  # queries that a client joins with a stream of changes
 BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # records per frame, for the metrics
 CACHE_ENTRIES_MAX = 1000  # cached depth replies; all are dropped when one more would come
 
@@ -81,7 +83,8 @@ class Pipeline:
 
     `sync_each_turn`: each turn ends with a sync; otherwise the owner syncs. `queue_age_max_us`: after a
     longer turn, commands that arrived during it are refused; `read_ready` reads them and tells how many
-    sockets were ready. `cache_timeout_us`: how long a depth reply is repeated, 0 = never.
+    sockets were ready. `cache_timeout_us`: how long a depth reply is repeated, 0 = never. `publish` gets the
+    markets whose books a turn touched, after the commit and before any reply.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Pipeline:
         cache_timeout_us: int,
         queue_age_max_us: int = NEVER_US,
         read_ready: Callable[[], int] = lambda: 0,
+        publish: Callable[[Iterable[str]], None] = lambda markets: None,
     ) -> None:
         self._engine = engine
         self._views = views
@@ -113,16 +117,19 @@ class Pipeline:
         self._clock = clock
         self._schedule = schedule
         self._read_ready = read_ready
+        self._publish = publish
+        self._touched: set[str] = set()  # markets, in this turn
         self._queue_age_max_us = queue_age_max_us
         self._sync_each_turn = sync_each_turn
         self._cache_timeout_us = cache_timeout_us
-        self._cache: dict[bytes, tuple[int, str]] = {}
+        self._cache: dict[bytes, tuple[int, str, int]] = {}
         self._inbox: list[tuple[Receiver, Entry]] = []
         self._late: list[Receiver] = []
         self._inbox_bytes = 0
         self._outbox = Outbox()
         self._is_scheduled = False
         self._time_us = timekeeper.time_us
+        self._marked = sequencer.position.sequence  # of the last mark, or where this run began
         self._is_open = True
         self._is_reading = False
         self._is_stale = False
@@ -182,6 +189,9 @@ class Pipeline:
                 receiver.fault(entry)
                 self._outbox.include(receiver)
         self.commit()
+        if self._touched:
+            self._publish(self._touched)
+            self._touched.clear()
         took_us = self._clock.monotonic_us() - begun_us
         if took_us > self._queue_age_max_us:
             self.outdate_waiting()
@@ -253,6 +263,19 @@ class Pipeline:
             self._sequencer.accept(command, self._engine.outcome, b"")
             self._timekeeper.offset_us = offset_us
 
+    def mark(self) -> None:
+        """Journals a mark unless nothing came since the last one; its sequence is no operation's.
+
+        Whoever replays the journal proves at it that his state is ours.
+        """
+        if self._sequencer.position.sequence == self._marked:
+            return
+        if self._sequencer.room > RECORD_OVERHEAD_BYTES_MAX:
+            command = Mark(self._time_us)
+            self._engine.apply(command)
+            self._sequencer.accept(command, self._engine.outcome, b"")
+            self._marked = self._sequencer.position.sequence
+
     def commit(self) -> None:
         """Writes what is pending as one frame and, with durability `group`, makes it durable."""
         records = self._sequencer.write()
@@ -296,6 +319,8 @@ class Pipeline:
         outcome = self._engine.outcome
         if outcome:
             sequencer.accept(command, outcome, body)  # type: ignore[arg-type]
+            if result is not None:
+                self._touched.add(result.market)  # type: ignore[union-attr]
         self.counts.succeeded[packet.command] += 1
         # Rendered at once: the order is the live object, the next command may change it.
         text = self._views.success if result is None else self._views.order(result)  # type: ignore[arg-type]
@@ -331,17 +356,20 @@ class Pipeline:
         if cacheable:
             known = self._cache.get(packet.body)
             if known is not None and self._time_us - known[0] <= self._cache_timeout_us:
-                return self._replies.success(known[1], packet.request_id)
+                return self._replies.success(known[1], packet.request_id, known[2])
         text = query(parameters)
         if type(text) is Refusal:
             bodies.refuse_wide_integers(parameters)
             return self._refuse(packet, text)
         self.counts.succeeded[packet.command] += 1
+        # All of it is durable when the reply leaves.
+        sequence = self._sequencer.position.sequence
         if cacheable:
             if len(self._cache) >= CACHE_ENTRIES_MAX:
                 self._cache.clear()
-            self._cache[packet.body] = (self._time_us, text)  # type: ignore[assignment]
-        return self._replies.success(text, packet.request_id)  # type: ignore[arg-type]
+            self._cache[packet.body] = (self._time_us, text, sequence)  # type: ignore[assignment]
+        shown = sequence if packet.command in SHOW_THEIR_SEQUENCE else None
+        return self._replies.success(text, packet.request_id, shown)  # type: ignore[arg-type]
 
 
 def _key(ext: bytes) -> str | None:

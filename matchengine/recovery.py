@@ -10,7 +10,9 @@ Changes nothing on the disk; what the start then repairs is the caller's.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ import msgspec
 
 from matchengine import slices
 from matchengine.core import snapshot
+from matchengine.core.commands import Mark
 from matchengine.core.engine import Engine
 from matchengine.core.rules import rules_hash
 from matchengine.journal.archive import ARCHIVE_DIRECTORY
@@ -37,7 +40,12 @@ Progress = Callable[[int], None]
 
 
 class ReplayDiffers(JournalError):
-    """A journaled command has another outcome now than when it was accepted."""
+    """A journaled command has another outcome now than when it was accepted; `sequence` is its record's, or
+    the last of the frame whose digest differs."""
+
+    def __init__(self, sequence: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sequence = sequence
 
 
 class Recovered(msgspec.Struct):
@@ -91,14 +99,15 @@ def recover(
     start = position.sequence
     archive = data_directory / ARCHIVE_DIRECTORY
     journal = scan(disk, journal_directory, system.id_bytes, start + 1, archive)
-    for frame in journal if through is None or start < through else ():
-        _replay_frame(engine, position, frame)
-        if progress is not None and position.sequence // PROGRESS_RECORDS != (
-            (position.sequence - frame.count) // PROGRESS_RECORDS
-        ):
-            progress(position.sequence)
-        if through is not None and position.sequence >= through:
-            break  # the end is the writer's, who is going on
+    with _no_collections():
+        for frame in journal if through is None or start < through else ():
+            _replay_frame(engine, position, frame)
+            if progress is not None and position.sequence // PROGRESS_RECORDS != (
+                (position.sequence - frame.count) // PROGRESS_RECORDS
+            ):
+                progress(position.sequence)
+            if through is not None and position.sequence >= through:
+                break  # the end is the writer's, who is going on
     end = journal.end
     if through is None and start > (end.last_sequence if end is not None else 0):
         raise slices.SliceError(
@@ -113,7 +122,14 @@ def write_slice(
     disk: Disk, data_directory: Path, system: System, epoch: int, engine: Engine, position: Position
 ) -> slices.Slice:
     """Writes the state as a slice; the engine must not change meanwhile. Raises: SliceError."""
-    header = slices.SliceHeader(
+    header = slice_header(system, epoch, engine, position)
+    items = state_items(engine, position)
+    return slices.write_slice(disk, data_directory / SLICES_DIRECTORY, header, items)
+
+
+def slice_header(system: System, epoch: int, engine: Engine, position: Position) -> slices.SliceHeader:
+    """What a slice says of the moment of its state."""
+    return slices.SliceHeader(
         system_id=system.id_bytes,
         epoch=epoch,
         sequence=position.sequence,
@@ -122,8 +138,6 @@ def write_slice(
         digest=position.digest,
         rules_hash=rules_hash(engine.rules),
     )
-    items = state_items(engine, position)
-    return slices.write_slice(disk, data_directory / SLICES_DIRECTORY, header, items)
 
 
 def load_slice(disk: Disk, good: slices.Slice) -> tuple[Engine, Position]:
@@ -131,14 +145,28 @@ def load_slice(disk: Disk, good: slices.Slice) -> tuple[Engine, Position]:
     items = slices.read_items(disk, good)
     name, outcome_crc = cast(list[Any], next(items))
     assert name == "chain", "a slice begins with the outcome chain"
-    engine = snapshot.load(cast(Iterator[list[Any]], items))
+    with _no_collections():
+        engine = snapshot.load(cast(Iterator[list[Any]], items))
     header = good.header
     position = Position(header.sequence, header.operation_id, header.time_us, outcome_crc, header.digest)
     return engine, position
 
 
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """A state that grows by millions of objects, none of them in a cycle, would be searched for cycles again
+    and again; that takes a quarter of the time of a load."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _replay_frame(engine: Engine, position: Position, frame: Frame) -> None:
-    outcomes = [replay_record(engine, position, record) for record in decode_records(frame.payload)]
+    outcomes = [replay_record(engine, position, record, frame) for record in decode_records(frame.payload)]
     prove_frame(position, frame, outcomes)
 
 
@@ -147,28 +175,61 @@ def prove_frame(position: Position, frame: Frame, outcomes: list[bytes]) -> None
     position.digest = chain_digest(position.digest, b"".join(outcomes))
     if position.digest != frame.digest:
         raise ReplayDiffers(
+            position.sequence,
             f"the outcome digest of the frame that ends with sequence {position.sequence} (segment "
             f"{frame.segment}, offset {frame.offset}) is not the one that was journaled: a record before "
-            "it is missing or was changed"
+            "it is missing or was changed",
         )
 
 
-def replay_record(engine: Engine, position: Position, record: Record) -> bytes:
-    """Applies one record and proves its outcome; returns the packed outcome. Raises: ReplayDiffers."""
+def replay_record(engine: Engine, position: Position, record: Record, frame: Frame | None = None) -> bytes:
+    """Applies one record and proves its outcome; returns the packed outcome.
+
+    Raises: ReplayDiffers, which says where the record is if its frame is given. The engine has executed the
+    record then, the position is still before it.
+    """
     assert record.sequence == position.sequence + 1, "slices and frames end at the same sequences"
     command = record.command
     engine.apply(command)
     packed_outcome = pack(engine.outcome)
     outcome_crc = chain_crc(position.outcome_crc, packed_outcome)
     if outcome_crc != record.outcome_crc or not engine.outcome:
-        raise ReplayDiffers(
-            f"record {record.sequence} ({type(command).__name__}) has another outcome now than when it was "
-            f"accepted: {engine.outcome}. This version of the program decides differently; start the one "
-            "that wrote the journal"
-        )
+        raise ReplayDiffers(record.sequence, _difference(record, engine.outcome, frame))
     position.sequence = record.sequence
     if record.operation_id:
         position.operation_id = record.operation_id
     position.outcome_crc = outcome_crc
     position.time_us = command.time_us
     return packed_outcome
+
+
+def execute_unproven(engine: Engine, position: Position, frame: Frame) -> None:
+    """Executes what of a frame is after the position, whatever comes of it, and takes both chains from the
+    journal: the way on behind a ReplayDiffers, to see how the state differs."""
+    executed = position.sequence
+    for record in decode_records(frame.payload):
+        if record.sequence > executed:
+            engine.apply(record.command)
+        position.sequence = record.sequence
+        if record.operation_id:
+            position.operation_id = record.operation_id
+        position.outcome_crc = record.outcome_crc
+        position.time_us = record.command.time_us
+    position.digest = frame.digest
+
+
+def _difference(record: Record, outcome: list[int], frame: Frame | None) -> str:
+    """A sentence about a record whose outcome is not the one that was journaled."""
+    place = f" (segment {frame.segment}, offset {frame.offset})" if frame is not None else ""
+    help_ = "`vx diff` names the account; what to do is in docs/operations.md, Engine and recorder differ"
+    if type(record.command) is Mark:
+        return (
+            f"the mark at record {record.sequence}{place} differs: since the mark before, a balance or an "
+            "open order was written with another value than the replay has. The memory of the process that "
+            f"wrote the journal was wrong, or this version of the program computes differently; {help_}"
+        )
+    return (
+        f"record {record.sequence} ({type(record.command).__name__}) has another outcome now than when it "
+        f"was accepted: {outcome}{place}. This version of the program decides differently: start the one "
+        f"that wrote the journal; or the memory of the process that wrote it was wrong: {help_}"
+    )

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from matchengine.core.commands import KIND_OF, OPERATION_KINDS, Command
+from matchengine.core.commands import KIND_OF, OPERATION_KINDS, Command, JumpIds
 from matchengine.journal.format import FRAME_HEADER_BYTES
 from matchengine.position import Position, chain_crc, chain_digest
 from vxutils.packing import Packer
@@ -50,6 +50,9 @@ class Sequencer:
         kind = KIND_OF[type(command)]
         if kind in OPERATION_KINDS:
             position.operation_id = operation_id = position.operation_id + 1
+        elif type(command) is JumpIds:
+            # In its own record too: from there on a replay counts as we do.
+            position.operation_id = operation_id = max(position.operation_id, command.operation_id)
         else:
             operation_id = 0
         pack = self._pack

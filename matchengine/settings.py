@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from matchengine import settings_c
 from matchengine.core.rules import AssetRule, MarketRule, Rules, check_rules
+from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
 from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings, SettingsError, stores
 from vxutils.settings.addresses import address_problems, is_local, outgoing_problems, server_problems
@@ -24,12 +25,17 @@ from vxutils.settings.sections import AddressText
 
 WireStyle = Literal["plain", "viabtc"]
 Durability = Literal["group", "interval", "off"]
+OnDivergence = Literal["halt", "alarm"]
 Seconds = Annotated[int, Meta(ge=1, le=10 * 365 * 86_400)]
 CacheSeconds = Annotated[float, Meta(ge=-86_400, le=86_400)]
 
 # The largest record beside its request's own bytes: the parsed command, whose texts are bounded (detail
 # 4 KiB, numbers 64 characters, key 36), and the headers of record and frame.
 RECORD_OVERHEAD_BYTES_MAX = 6 << 10
+
+# The largest book of 64-bit numbers in a ring: a level is two numbers of 9 bytes in an array.
+RING_LEVEL_BYTES = 19
+RING_HEAD_BYTES = 128
 
 # What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown
 # name would hide why.
@@ -79,7 +85,9 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     part of the free space. `slice_minutes`: a slice after so many minutes even if fewer than `slice_records`
     came (0: none by time). `messages_keep_hours`: messages that every consumer has taken go after so long.
     `check_bytes_max`: a larger history.db is not checked through at start. `archive`: whether old journal
-    segments are compressed; otherwise they stay as they are.
+    segments are compressed; otherwise they stay as they are. `rings`: whether messages are put into shared
+    memory too, `ring_size_bytes` for each topic. `monitor_address`: where `GET /health` and `GET /metrics`
+    are answered; None = nowhere.
     """
 
     lag_part_max: Annotated[float, Meta(ge=0.001, le=1)] = 0.5
@@ -87,6 +95,22 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     messages_keep_hours: Annotated[int, Meta(ge=0, le=87_600)] = 168
     check_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50)] = 4 << 30
     archive: bool = True
+    rings: bool = True
+    ring_size_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 4 << 20
+    monitor_address: AddressText | None = "tcp@127.0.0.1:7319"
+
+
+class RingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The books in shared memory, for gateways on the same host.
+
+    `levels` price levels of each side; each market has `slots` slots of `slot_size_bytes`, and a book that
+    does not fit into one is asked by RPC.
+    """
+
+    enabled: bool = True
+    levels: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    slots: Annotated[int, Meta(ge=2, le=64)] = 8
+    slot_size_bytes: Annotated[int, Meta(ge=1 << 10, le=1 << 24)] = 16 << 10
 
 
 class AssetSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +149,8 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `queue_age_max_ms`: a command that waited longer (while the process stood still) is refused with error 3
     instead of being executed late; 0 = executed however late. `slice_records`: journal records between two
     local slices. `repeat_age_s`, `key_age_s`, `keys_max`: how long balance updates and idempotency keys are
-    remembered, and how many keys.
+    remembered, and how many keys. `on_divergence`: whether new orders are refused (`halt`) or only an alarm
+    goes out (`alarm`) when engine and recorder come to different states.
     """
 
     process: ProcessSettings = ProcessSettings(title="matchengine")
@@ -140,7 +165,9 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
     recorder: RecorderSettings = RecorderSettings()
+    rings: RingSettings = RingSettings()
     slice_records: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
+    on_divergence: OnDivergence = "halt"
     repeat_age_s: Seconds = 90 * 86_400
     key_age_s: Seconds = 86_400
     keys_max: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_000_000
@@ -159,14 +186,7 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class LoadedSettings(msgspec.Struct, frozen=True):
-    """Usable settings, and in words what the operator should know about the file (to be logged)."""
-
-    settings: MatchengineSettings
-    warnings: list[str]
-
-
-def load_settings(path: str | Path, embedded: bool) -> LoadedSettings:
+def load_settings(path: str | Path, embedded: bool) -> LoadedSettings[MatchengineSettings]:
     """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
 
     `embedded`: the operator said `--embedded`, so servers which the file names and this version cannot
@@ -202,9 +222,15 @@ def _open_address_problems(settings: MatchengineSettings) -> list[str]:
     """Of our TOML only: whoever comes with a C file has such a console already, and is warned."""
     if not is_local(settings.cli.address):
         return [f"cli.address: {settings.cli.address} {CONSOLE_IS_OPEN}; use a loopback address"]
-    if not is_local(settings.monitor.address):
-        return [f"monitor.address: {settings.monitor.address} is not on this machine"]
-    return []
+    monitors = {
+        "monitor.address": settings.monitor.address,
+        "recorder.monitor_address": settings.recorder.monitor_address,
+    }
+    return [
+        f"{name}: {address} is not on this machine"
+        for name, address in monitors.items()
+        if not is_local(address)
+    ]
 
 
 def _problems(settings: MatchengineSettings, names: Mapping[str, str]) -> list[str]:
@@ -212,8 +238,22 @@ def _problems(settings: MatchengineSettings, names: Mapping[str, str]) -> list[s
     console = names.get("cli.address", "cli.address")
     problems += address_problems(console, settings.cli.address, ("tcp", "stream"))
     problems += address_problems("monitor.address", settings.monitor.address, ("tcp", "stream"))
+    recorder = settings.recorder.monitor_address
+    problems += address_problems("recorder.monitor_address", recorder, ("tcp", "stream"))
     problems += outgoing_problems(settings.alert, settings.log, names)
-    return problems + _record_problems(settings) + check_rules(settings.rules)
+    problems += _record_problems(settings) + _ring_problems(settings.rings)
+    return problems + check_rules(settings.rules)
+
+
+def _ring_problems(rings: RingSettings) -> list[str]:
+    """A slot holds a full book of numbers up to 64 bits; larger numbers may still be too large for it."""
+    needed = RING_HEAD_BYTES + 2 * rings.levels * RING_LEVEL_BYTES
+    if needed <= rings.slot_size_bytes:
+        return []
+    return [
+        f"rings.levels: {rings.levels} needs rings.slot_size_bytes of {needed} or more, but it is "
+        f"{rings.slot_size_bytes}"
+    ]
 
 
 def _record_problems(settings: MatchengineSettings) -> list[str]:

@@ -42,6 +42,7 @@ C_DEFAULTS: dict[str, object] = {
     "svr.buf_limit": BUF_LIMIT_MAX,  # the C system: no limit
     "repeat_age_s": 86_400,
     "monitor.address": None,  # the C system has none, so its port may be anybody's
+    "recorder.monitor_address": None,
 }
 
 # The sections that name servers; the C system requires all of them.

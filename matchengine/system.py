@@ -110,6 +110,14 @@ def read_system(disk: Disk, directory: Path) -> System:
     return system
 
 
+def read_copied_system(disk: Disk, directory: Path) -> System:
+    """The SYSTEM file of a directory that is only read: it may be a copy.
+
+    Raises: SystemMissing, SystemDamaged, SystemNewer, SystemFileError (unreadable).
+    """
+    return _read(disk, directory)
+
+
 def require_system(disk: Disk, directory: Path) -> None:
     """Raises SystemMissing (or another SystemFileError) unless there is a sound SYSTEM file; copies pass."""
     _read(disk, directory)
@@ -144,6 +152,22 @@ def adopt(disk: Disk, directory: Path) -> System:
     )
     _write(disk, directory, adopted)
     return adopted
+
+
+def restore_system(disk: Disk, directory: Path, backed_up: System, epoch: int) -> System:
+    """Makes `directory`, which was put together from a backup, the system itself, at this epoch.
+
+    `epoch` is above all that were seen anywhere. Raises: SystemExists; OSError.
+    """
+    assert backed_up.last_epoch < epoch <= EPOCH_MAX, "epochs only go up"
+    if disk.exists(directory / SYSTEM_FILE):
+        raise SystemExists(f"{directory} is a data directory already; choose another one")
+    directory_inode, identity_inode = _mark_place(disk, directory, backed_up.system_id)
+    restored = msgspec.structs.replace(
+        backed_up, directory_inode=directory_inode, identity_inode=identity_inode, last_epoch=epoch
+    )
+    _write(disk, directory, restored)
+    return restored
 
 
 def _mark_place(disk: Disk, directory: Path, system_id: str) -> tuple[int, int]:

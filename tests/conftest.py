@@ -1,4 +1,4 @@
-"""For all tests: enough open files for thousands of connections, and the real servers.
+"""For all tests: enough open files for thousands of connections, the real servers, no rings left behind.
 
 Servers that are not installed are named at the end of the run, in capital letters: what did not run was not
 tested.
@@ -7,10 +7,12 @@ tested.
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.fixtures import HOW, kafka, mariadb, not_here, redis_sentinel
+from tests.support.ring_leftovers import remove_rings
 
 __all__ = ["kafka", "mariadb", "redis_sentinel"]
 
@@ -37,3 +39,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         count = sum(f"{name} is not installed" in one for one in skipped)
         terminalreporter.write_line(f"{name}: {count} tests did not run: {reason}", red=True)
     terminalreporter.write_line(HOW, red=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_rings_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    yield
+    remove_rings(tmp_path_factory.getbasetemp())

@@ -161,13 +161,15 @@ def install_signals(
     stop: Callable[[str], None],
     level_up: Callable[[], object] | None = None,
     level_down: Callable[[], object] | None = None,
+    reload: Callable[[], object] | None = None,
 ) -> None:
     """Lets signals speak to a worker through its loop; the signal handlers themselves only wake it.
 
-    TERM, QUIT, INT, HUP: `stop(signal name)`, once however many come. TTIN, TTOU: more, fewer log levels
-    (ignored when not given). USR1 and PIPE: ignored. A HUP that is already ignored (nohup) stays so. What
-    comes before the loop runs is answered when it does (`loop.add_signal_handler` of uvloop loses it). A
-    child forked later must set its own handlers, or it speaks to this loop.
+    TERM, QUIT, INT, HUP: `stop(signal name)`, once however many come; with `reload` HUP calls that
+    instead. TTIN, TTOU: more, fewer log levels (ignored when not given). USR1 and PIPE: ignored. A HUP that
+    is already ignored (nohup) stays so, unless there is `reload`. What comes before the loop runs is answered
+    when it does (`loop.add_signal_handler` of uvloop loses it). A child forked later must set its own
+    handlers, or it speaks to this loop.
 
     Source: protocol.md 10.6.
     """
@@ -187,7 +189,9 @@ def install_signals(
         signal.signal(number, wake)
 
     for number in STOP_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+        if number == signal.SIGHUP and reload is not None:
+            watch(number, reload)
+        elif number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             watch(number, stop_once, number.name)
     for number, callback in ((signal.SIGTTIN, level_up), (signal.SIGTTOU, level_down)):
         if callback is None:

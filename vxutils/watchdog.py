@@ -8,6 +8,7 @@
         |  at once, or after a back-off +--> signal, other exit .... alarm, fork again
         +-------------------------------+
     TERM, QUIT, INT, HUP to the parent: TERM to the worker, bounded wait, KILL; never a new worker.
+    (HUP with `passes_hangup`: HUP to the worker, which reads its files again.)
 
 The parent has no loop, no thread and no signal handler: all signals it cares for are blocked and taken one by
 one with sigtimedwait, so nothing can be missed or run in between. Whatever the worker leaves behind is ended
@@ -87,13 +88,15 @@ def run_watched(
     log: logging.Logger | None = None,
     on_fatal: Callable[[str], None] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    passes_hangup: bool = False,
 ) -> int:
     """Runs `worker` in forked children called `name` until it is done; returns our own exit code.
 
     To be called while this process has one thread, no event loop and no children. `worker` runs in the child
     with the default action for the stop signals. Its return value is the child's exit code, a `ProcessExit`
     is logged and becomes its code, any other exception is logged and becomes FAILURE. Each death is one FATAL
-    line (an alert) and one call of `on_fatal` with the same text.
+    line (an alert) and one call of `on_fatal` with the same text. `passes_hangup`: HUP is passed on to the
+    child, for which it is no end.
 
     After a stop signal the result is the worker's own code, OK if the signal ended it before it could answer,
     FAILURE if it crashed or had to be killed.
@@ -105,6 +108,11 @@ def run_watched(
         worker, name, policy or RestartPolicy(), log or logging.getLogger("vx.watchdog"), monotonic
     )
     watchdog.on_fatal = on_fatal
+    watchdog.passes_hangup = passes_hangup
+    if passes_hangup:
+        # Not a worker's end while it starts either, until it has its own handler. We take it all the same: a
+        # blocked signal is never ignored.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED_FOR)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, it would take the exit codes away
     for number in _IGNORED:
@@ -131,6 +139,7 @@ class _Watchdog:
         monotonic: Callable[[], float],
     ) -> None:
         self.on_fatal: Callable[[str], None] | None = None
+        self.passes_hangup = False
         self._worker = worker
         self._name = name
         self._policy = policy
@@ -215,6 +224,8 @@ class _Watchdog:
                 )
                 os.kill(worker_pid, signal.SIGKILL)
                 kill_at = self._monotonic() + self._policy.stop_timeout_s
+            elif number == signal.SIGHUP and self.passes_hangup:
+                os.kill(worker_pid, signal.SIGHUP)
             elif number in STOP_SIGNALS and not self._stopping:
                 self._stopping = True
                 os.kill(worker_pid, signal.SIGTERM)
@@ -245,7 +256,8 @@ class _Watchdog:
         """Sleeps; True as soon as a stop is asked for."""
         until = self._monotonic() + delay_s
         while (left_s := until - self._monotonic()) > 0:
-            if _next_signal(left_s) in STOP_SIGNALS:
+            number = _next_signal(left_s)
+            if number in STOP_SIGNALS and not (number == signal.SIGHUP and self.passes_hangup):
                 return True
         return False
 

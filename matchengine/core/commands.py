@@ -78,7 +78,26 @@ class ShiftAge(msgspec.Struct, array_like=True, gc=False):
     key: str = ""
 
 
-Command = UpdateBalance | PutLimit | PutMarket | CancelOrder | ChangeRules | ShiftAge
+class Mark(msgspec.Struct, array_like=True, gc=False):
+    """Changes nothing; its outcome is the trace of everything written since the mark before, so whoever
+    replays it proves its own state too, not only its decisions (see trace)."""
+
+    time_us: int
+    key: str = ""
+
+
+class JumpIds(msgspec.Struct, array_like=True, gc=False):
+    """Lets all ids go on after these: a restored exchange never gives one a second time that a client may
+    have seen. None of them goes down. `operation_id` counts in the journal only (see sequencer)."""
+
+    time_us: int
+    order_id: int
+    deal_id: int
+    operation_id: int
+    key: str = ""
+
+
+Command = UpdateBalance | PutLimit | PutMarket | CancelOrder | ChangeRules | ShiftAge | Mark | JumpIds
 
 # The numbers in journal records. The four commands of the C system are operations: they alone
 # consume an operation id (protocol.md 4.1).
@@ -89,6 +108,8 @@ KINDS: dict[int, type[Command]] = {
     4: CancelOrder,
     10: ChangeRules,
     11: ShiftAge,
+    12: Mark,
+    13: JumpIds,
 }
 KIND_OF: dict[type[Command], int] = {command: kind for kind, command in KINDS.items()}
 OPERATION_KINDS = frozenset((1, 2, 3, 4))

@@ -20,6 +20,8 @@ from matchengine.core.commands import (
     CancelOrder,
     ChangeRules,
     Command,
+    JumpIds,
+    Mark,
     PutLimit,
     PutMarket,
     ShiftAge,
@@ -43,6 +45,7 @@ from matchengine.core.refusals import (
     Refusal,
 )
 from matchengine.core.rules import Rules
+from matchengine.core.trace import FOLD_VALUES, NO_TRACE, Trace
 from vxutils.fixed import power10
 
 FORGET_MAX = 64  # expired repeats forgotten per command, so that no command pays for all of them
@@ -84,6 +87,8 @@ class Engine:
         self.keys: OrderedDict[tuple[int, str], Remembered] = OrderedDict()
         self.outcome: list[int] = []
         self.events: list[Event] | None = None
+        self.trace = Trace()
+        self._written = self.trace.written
         self._appliers: dict[type[Command], Callable[[Any], Result]] = {
             UpdateBalance: self._update_balance,
             PutLimit: self._put_limit,
@@ -91,6 +96,8 @@ class Engine:
             CancelOrder: self._cancel_order,
             ChangeRules: self._change_rules,
             ShiftAge: self._shift_age,
+            Mark: self._mark,
+            JumpIds: self._jump_ids,
         }
 
     def apply(self, command: Command) -> Result:
@@ -98,6 +105,8 @@ class Engine:
         refusal, which leaves everything unchanged. The order is the live object; look at once."""
         if self.outcome:
             self.outcome.clear()
+        if len(self._written) > FOLD_VALUES:
+            self.trace.fold()
         if command.key:
             return self._apply_keyed(command)
         return self._appliers[type(command)](command)
@@ -297,13 +306,50 @@ class Engine:
             else:
                 # Should a market of this name come again, its numbers will mean something else.
                 del self.keys[name]
-        self.rules, self.assets, self.markets = rules, assets, markets
+        self.install(rules, assets, markets)
         self.outcome.append(len(markets))
         return None
+
+    def install(self, rules: Rules, assets: dict[str, AssetLedger], markets: dict[str, Market]) -> None:
+        """Takes these ledgers and markets for its own: `apply` and the loading of a slice do."""
+        self.rules, self.assets, self.markets = rules, assets, markets
+        for ledger in assets.values():
+            ledger.wrote = self._written.append
 
     def _shift_age(self, command: ShiftAge) -> Result:
         self.age_offset_us = command.offset_us
         self.outcome.append(command.offset_us)
+        return None
+
+    def _mark(self, command: Mark) -> Result:
+        self._written += self._totals()
+        value = self.trace.value
+        self.outcome.append(NO_TRACE if value is None else value)
+        self.trace.restart()
+        return None
+
+    def _totals(self) -> list[int]:
+        """The counters and sums that change with what is written. O(assets + markets)."""
+        totals = [
+            self.last_order_id,
+            self.last_deal_id,
+            self.age_offset_us,
+            len(self.repeats),
+            len(self.keys),
+        ]
+        for ledger in self.assets.values():
+            totals += (ledger.supply, ledger.fees, ledger.frozen_total)
+            totals += (len(ledger.available), len(ledger.frozen))
+        for market in self.markets.values():
+            totals.append(len(market.orders))
+            for side in (market.asks, market.bids):
+                totals += (side.total, side.count, len(side.keys))
+        return totals
+
+    def _jump_ids(self, command: JumpIds) -> Result:
+        self.last_order_id = max(self.last_order_id, command.order_id)
+        self.last_deal_id = max(self.last_deal_id, command.deal_id)
+        self.outcome += (self.last_order_id, self.last_deal_id)
         return None
 
 

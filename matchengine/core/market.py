@@ -89,6 +89,13 @@ class Market:
             self.bids.add(order)
         self.index(order)
 
+    def restore(self, orders: list[Order]) -> None:
+        """Rests orders that rested before, ids ascending; what they need is frozen already."""
+        self.asks.add_all(order for order in orders if order.side == ASK)
+        self.bids.add_all(order for order in orders if order.side != ASK)
+        for order in orders:
+            self.index(order)
+
     def index(self, order: Order) -> None:
         """Enters a resting order into the indexes by id and by user."""
         self.orders[order.id] = order

@@ -41,6 +41,7 @@ def execute(
     stock_factor, money_factor = market.stock_factor, market.money_factor
     taker_user, taker_rate = taker.user, taker.taker_fee
     levels = opposite.levels
+    wrote = stock.wrote
     while taker.left and keys and keys[-1] >= worst_key:
         level = levels[keys[-1]]
         maker = level.head
@@ -61,26 +62,18 @@ def execute(
             taker.deal_fee += ask_fee
             maker.deal_fee += bid_fee
             stock.debit(taker_user, stock_units)
-            money.credit(taker_user, money_units)
-            if ask_fee:
-                money.charge(taker_user, market.ask_fee_units(ask_fee))
+            money.earn(taker_user, money_units, market.ask_fee_units(ask_fee) if ask_fee else 0)
             money.spend_frozen(maker_user, money_units)
-            stock.credit(maker_user, stock_units)
-            if bid_fee:
-                stock.charge(maker_user, bid_fee * market.bid_fee_factor)
+            stock.earn(maker_user, stock_units, bid_fee * market.bid_fee_factor)
         else:
             ask_fee, bid_fee = deal * maker.maker_fee, amount * taker_rate
             taker.left -= deal if spending else amount
             taker.deal_fee += bid_fee
             maker.deal_fee += ask_fee
             money.debit(taker_user, money_units)
-            stock.credit(taker_user, stock_units)
-            if bid_fee:
-                stock.charge(taker_user, bid_fee * market.bid_fee_factor)
+            stock.earn(taker_user, stock_units, bid_fee * market.bid_fee_factor)
             stock.spend_frozen(maker_user, stock_units)
-            money.credit(maker_user, money_units)
-            if ask_fee:
-                money.charge(maker_user, market.ask_fee_units(ask_fee))
+            money.earn(maker_user, money_units, market.ask_fee_units(ask_fee) if ask_fee else 0)
         taker.deal_stock += amount
         taker.deal_money += deal
         maker.deal_stock += amount
@@ -93,6 +86,7 @@ def execute(
             market.unindex(maker)
         else:
             opposite.reduce(maker, amount)
+            wrote(maker.left)
         if events is not None:
             append_deal(events, market, taker, maker, last_deal_id, amount, ask_fee, bid_fee)
     return last_deal_id

@@ -15,6 +15,7 @@ from matchengine.core.market import Market
 from matchengine.core.order import ASK, BID, MARKET, Order
 from vxutils import fixed
 from vxutils.json_text import quote
+from vxutils.protocol.book import sides_text
 
 TEXTS_KEPT_MAX = 1000  # printed fee rates and sources kept; real exchanges use a handful
 
@@ -25,6 +26,7 @@ class Views:
     def __init__(self, engine: Engine, style: str) -> None:
         assert style in ("viabtc", "plain")
         self.engine = engine
+        self._style = style
         self.decimal: Callable[[int, int], str] = fixed.stripped if style == "viabtc" else fixed.plain
         self._time = _time_viabtc if style == "viabtc" else _time_plain
         self._comma, self._colon = (", ", ": ") if style == "viabtc" else (",", ":")
@@ -161,17 +163,12 @@ class Views:
 
     def depth(self, market: Market, limit: int, interval: int) -> str:
         """206: amounts per price, or per multiple of `interval` (at money_prec) if that is not 0."""
-        decimal, stock_prec, money_prec = self.decimal, market.stock_prec, market.money_prec
-        sides = []
-        for book in (market.asks, market.bids):
-            levels = book.merged_depth(limit, interval) if interval else book.depth(limit)
-            sides.append(
-                self._array(
-                    f'["{decimal(price, money_prec)}"{self._comma}"{decimal(total, stock_prec)}"]'
-                    for price, total in levels
-                )
-            )
-        return self._object(("asks", sides[0]), ("bids", sides[1]))
+        if interval:
+            asks = market.asks.merged_depth(limit, interval)
+            bids = market.bids.merged_depth(limit, interval)
+        else:
+            asks, bids = market.asks.depth(limit), market.bids.depth(limit)
+        return sides_text(asks, bids, market.money_prec, market.stock_prec, self._style)
 
     def order_detail(self, market: Market, order_id: int) -> str:
         """207: a resting order or null."""

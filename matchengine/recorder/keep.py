@@ -116,6 +116,11 @@ class Keeper:
         self._tidied = -1
         self._declared: list[int] | None = None
 
+    @property
+    def newest(self) -> int:
+        """The sequence of the newest slice, as of the last tick; 0 if there is none."""
+        return max(self._newest, 0)
+
     def tick(self, sequence: int) -> None:
         """`sequence`: what the recorder has committed. Raises: SliceError, OSError."""
         files = slices.list_slices(self._disk, self._directory)

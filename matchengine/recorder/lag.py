@@ -2,9 +2,9 @@
 
     0  magic "VXRECSTA"        8     48  lag, bytes of journal    u64
     8  format version u16           56  published, microseconds  u64
-   10  flags          u16           64  zeros                    60
-   12  zeros            4          124  crc32 of bytes 0..123    u32
-   16  sequence       u64
+   10  flags          u16           64  differs at               u64
+   12  zeros            4           72  zeros                    52
+   16  sequence       u64          124  crc32 of bytes 0..123    u32
    24  time           u64
    32  durable        u64
    40  lag, records   u64
@@ -35,7 +35,7 @@ READ_ATTEMPTS: Final = 20
 ENOUGH: Final = 0.8
 
 _MAGIC: Final = b"VXRECSTA"
-_BLOCK: Final = struct.Struct("<8sHHIQQQQQQ")
+_BLOCK: Final = struct.Struct("<8sHHIQQQQQQQ")
 _CRC: Final = 124
 _LAG_TOO_HIGH: Final = 1
 _TROUBLED: Final = 2
@@ -46,7 +46,8 @@ class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
     one in the journal.
 
     `lag_bytes` is an estimate. `is_troubled`: the history can not be written at present.
-    `published_us`: wall clock; an old one means that no recorder runs.
+    `published_us`: wall clock; an old one means that no recorder runs. `diverged_at`: the first record whose
+    outcome the recorder could not prove, 0 while it proves them all; nothing from there on is recorded.
     """
 
     sequence: int
@@ -56,6 +57,7 @@ class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
     is_lag_too_high: bool
     is_troubled: bool
     published_us: int
+    diverged_at: int = 0
 
     @property
     def lag_records(self) -> int:
@@ -82,6 +84,7 @@ def encode_state(state: RecorderState) -> bytes:
         state.lag_records,
         state.lag_bytes,
         state.published_us,
+        state.diverged_at,
     ).ljust(_CRC, b"\0")
     return block + zlib.crc32(block).to_bytes(4, "little")
 
@@ -90,11 +93,10 @@ def decode_state(block: bytes) -> RecorderState | None:
     """None when it is not a whole block of a version that we know."""
     if len(block) != STATE_BYTES or zlib.crc32(block[:_CRC]) != int.from_bytes(block[_CRC:], "little"):
         return None
-    magic, version, flags, _, sequence, time_us, durable, _, lag_bytes, published_us = _BLOCK.unpack_from(
-        block
-    )
+    magic, version, flags, _, *numbers = _BLOCK.unpack_from(block)
     if magic != _MAGIC or version != FORMAT_VERSION:
         return None
+    sequence, time_us, durable, _, lag_bytes, published_us, diverged_at = numbers
     return RecorderState(
         sequence=sequence,
         time_us=time_us,
@@ -103,6 +105,7 @@ def decode_state(block: bytes) -> RecorderState | None:
         is_lag_too_high=bool(flags & _LAG_TOO_HIGH),
         is_troubled=bool(flags & _TROUBLED),
         published_us=published_us,
+        diverged_at=diverged_at,
     )
 
 

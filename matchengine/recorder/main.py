@@ -2,7 +2,7 @@
 
     writer (process) opens history.db --position--> replica from a slice, silent up to that position --> ready
     turn: journal --frames--> replica --batch--> writer --committed--> state, slices, archive
-    stop: the batch being filled is sent, everything is committed, then the writer ends
+    stop: what was durable when the signal came is executed, sent and committed, then the writer ends
 
 A history that is damaged is set aside (`history.db.bad-<time>`) and made again from the journal, while the
 exchange goes on. kill -9 of this process or the writer at any time: the position in the history says
@@ -24,28 +24,42 @@ from pathlib import Path
 from typing import Final
 
 from matchengine import slices, system
+from matchengine.divergence import ENGINE, RECORDER, DumpProcess, dump_directory
+from matchengine.journal.follower import JournalFollower
 from matchengine.main import FATAL_ERRORS, directories, refuse_in_words
 from matchengine.recorder.keep import Helper, Keeper, read_base
 from matchengine.recorder.lag import LagBound, RecorderState, StateFile
 from matchengine.recorder.link import WriterLink
+from matchengine.recorder.observe import Observer, Progress
 from matchengine.recorder.replica import Place, Replica
 from matchengine.recorder.wire import Report
 from matchengine.recorder.writer import WriterOrder
+from matchengine.recovery import ReplayDiffers
 from matchengine.settings import MatchengineSettings
+from vxnet.address import parse_address
 from vxnet.clock import Clock
 from vxnet.loop import new_event_loop
 from vxnet.timer import Timer
 from vxutils.disk import Disk
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
+from vxutils.monitor import Monitor
 from vxutils.process import install_signals
 from vxutils.store.embedded.schema import HISTORY_FILE, HistoryPosition
 
 TURN_BYTES: Final = 64 << 10  # of frames: some 10 ms of work
+UNPROVEN_BYTES: Final = 4 << 20  # as much once a second: nobody waits for it
 BATCH_ROWS: Final = 30_000  # with a backlog: some 7 MB and 0.3 s; a third faster than batches of 10,000
-COMMIT_PAUSE_S: Final = 0.02  # between two small batches: a commit costs the disk the same as a large one
 IDLE_FIRST_S: Final = 0.001
-IDLE_MAX_S: Final = 0.02
+IDLE_MAX_S: Final = 0.005  # between two looks at the journal: what a trade waits at most when all is quiet
+
+GATHER_S: Final = 0.002  # after the last frame that is there: the next ones come together, and cost half then
+
+# From one batch to the next, in times of what the commit took. A commit writes the same pages of the indexes
+# whether it is small or large: few rows are sent soon, for those who wait for messages; with many the writer
+# rests as long as it works, which leaves processor and disk to the engine, and batches become larger.
+COMMIT_PAUSE: Final = 2.0
+COMMIT_PAUSE_MAX_S: Final = 0.1
 STATE_PAUSE_US: Final = 50_000
 TICK_S: Final = 1.0
 PROGRESS_S: Final = 10.0
@@ -105,8 +119,16 @@ class _Recorder:
         self.committed = HistoryPosition()
         self.free_bytes = disk.free_bytes(data)
         self.trouble = ""
+        self.diverged_at = 0  # the first record that could not be proven
+        self.dumper = DumpProcess(disk, data, RECORDER, identity)
+        self.dumped_at = 0
         self.idle_s = IDLE_FIRST_S
         self.sent_at = self.published_us = self.progress_at = 0.0
+        self.commit_pause_s = 0.0
+        self.rings_trouble = ""
+        self.batches = 0  # committed
+        self.places = ""  # where others find us, as the ready line says it
+        self.stop_at: int | None = None  # the last sequence that is recorded before the stop
         self.is_ready = self.is_stopping = False
         self.exit_code: int = ExitCode.OK
         self.sentence = ""
@@ -119,13 +141,23 @@ class _Recorder:
         timer = Timer(self.loop, TICK_S, self.tick, repeat=True)
         levels = (self.log.level_up, self.log.level_down) if self.log else (None, None)
         install_signals(self.loop, self.stop, *levels)
+        monitor: Monitor | None = None
         try:
+            if self.settings.monitor_address is not None:
+                address = parse_address(self.settings.monitor_address)
+                observer = Observer(self.state, self.progress)
+                monitor = Monitor(self.loop, address, observer.health, observer.metrics())
+                monitor.start()
+                self.places = f": monitor {monitor.bound}"
             self.link.start()
             timer.start()
             self.loop.run_forever()
         finally:
             timer.stop()
+            if monitor is not None:
+                monitor.stop()
             self.helper.stop()
+            self.dumper.wait()
             self.link.close()
             if self.replica is not None:
                 self.replica.close()
@@ -146,17 +178,22 @@ class _Recorder:
             base=read_base(self.disk, self.data),
             check_bytes_max=self.settings.check_bytes_max,
             messages_keep_us=self.settings.messages_keep_hours * 3_600_000_000,
+            ring_bytes=self.settings.ring_size_bytes if self.settings.rings else 0,
         )
         return WriterLink(self.loop, order, self.take_report)
 
     def take_report(self, report: Report) -> None:
         """What the writer says."""
+        self.note_rings(report.rings_trouble)
+        if report.kind == "rings":
+            return
         if report.kind == "committed":
             self.committed = report.position
+            self.batches += 1
+            took_s = time.monotonic() - self.sent_at
+            self.commit_pause_s = min(took_s * COMMIT_PAUSE, COMMIT_PAUSE_MAX_S)
             self.calm()
             self.hurry()
-            if self.is_stopping and self.link.is_empty:
-                self.loop.stop()
         elif report.kind == "opened":
             self.committed = report.position
             self.calm()
@@ -177,10 +214,19 @@ class _Recorder:
             _log.critical("the history is written again, sequence %d", self.committed.sequence)
             self.trouble = ""
 
+    def note_rings(self, trouble: str) -> None:
+        """A missing ring makes consumers slower and nothing else; it is an alarm all the same."""
+        if trouble and trouble != self.rings_trouble:
+            _log.critical("%s", trouble)
+        elif self.rings_trouble and not trouble:
+            _log.critical("the message rings are well again")
+        self.rings_trouble = trouble
+
     def load(self, history: HistoryPosition, begins_at: int) -> None:
         """The state at, or before, where the history has come to."""
         begun = time.monotonic()
         self.replica = Replica(self.disk, self.place, history, begins_at)
+        self.diverged_at = self.dumped_at = 0
         # The state holds no cycles, and a full collection over it takes a tenth of a second and more.
         gc.unfreeze()  # a replica before this one
         gc.collect()
@@ -217,33 +263,77 @@ class _Recorder:
         """Some frames into the batch, the batch to the writer when that is due; then the next turn."""
         self.next_turn = None
         replica, link = self.replica, self.link
-        if replica is None or self.is_stopping:
+        if replica is None:
             return
         if replica.rows >= BATCH_ROWS and link.is_full:
             return  # the next commit comes back here
-        count = replica.advance(TURN_BYTES)
+        is_all = self.has_all(replica)
+        count = 0 if is_all else replica.advance(TURN_BYTES)
+        if replica.divergence is not None and not self.diverged_at:
+            self.note_divergence(replica.divergence)
         if not self.is_ready and replica.is_caught_up:
             self.be_ready()
         now = time.monotonic()
+        wait_s = self.idle_s
         if replica.has_news:
-            is_due = link.is_idle and now - self.sent_at >= COMMIT_PAUSE_S
+            wait_s = self.sent_at + self.commit_pause_s - now
+            is_due = link.is_idle and (is_all or wait_s <= 0)
             if is_due or (replica.rows >= BATCH_ROWS and not link.is_full):
-                link.send(replica.take())
-                self.sent_at = now
+                self.send(replica, now)
+        elif is_all and link.is_empty:
+            self.publish(at_once=True)
+            self.loop.stop()
+            return
         self.publish()
         if count:
             self.show_progress(now)
             self.idle_s = IDLE_FIRST_S
-            pause_s = 0.0
+            pause_s = GATHER_S if replica.has_executed_all else 0.0
         else:
-            pause_s = self.idle_s
-            self.idle_s = min(pause_s * 1.5, IDLE_MAX_S)
+            pause_s = min(self.idle_s, wait_s) if wait_s > 0 else self.idle_s
+            self.idle_s = min(self.idle_s * 1.5, IDLE_MAX_S)
         self.next_turn = self.loop.call_later(pause_s, self.turn)
+
+    def send(self, replica: Replica, now: float) -> None:
+        """The batch so far to the writer."""
+        self.sent_at = now
+        self.link.send(replica.take())
+
+    def has_all(self, replica: Replica) -> bool:
+        """Whether we are stopping, and everything that was durable when that began was executed."""
+        if not self.is_stopping:
+            return False
+        if self.stop_at is None:
+            replica.follower.refresh()
+            self.stop_at = replica.follower.durable_sequence
+        return replica.divergence is not None or replica.position.sequence >= self.stop_at
 
     def be_ready(self) -> None:
         self.is_ready = True
-        _log.info("recorder ready: sequence %d", self.committed.sequence)
-        self.announce(f"recorder ready: sequence {self.committed.sequence}")
+        line = f"recorder ready{self.places}"
+        _log.info("%s, sequence %d", line, self.committed.sequence)
+        self.announce(line)
+
+    def note_divergence(self, error: ReplayDiffers) -> None:
+        """Nothing from that record on is recorded; the engine is told by the state."""
+        self.diverged_at = error.sequence
+        _log.critical("engine and recorder differ, nothing more is recorded: %s", error)
+        self.publish(at_once=True)
+        if not self.is_ready:
+            self.be_ready()  # whoever waits for us need not wait any more
+
+    def follow_to_the_dump(self) -> None:
+        """Once the engine has dumped its state: on to the same sequence, and ours beside it."""
+        replica = self.replica
+        if self.dumper.poll() or replica is None or replica.unproven is None:
+            return
+        dumps = slices.list_slices(self.disk, dump_directory(self.data, ENGINE))
+        wanted = dumps[-1].sequence if dumps else 0
+        if wanted < self.diverged_at or wanted <= self.dumped_at:
+            return
+        if replica.unproven.advance(UNPROVEN_BYTES, wanted):
+            self.dumped_at = wanted
+            self.dumper.start(replica.unproven.engine, replica.unproven.position)
 
     def show_progress(self, now: float) -> None:
         """A line in the log while there is much to catch up."""
@@ -263,9 +353,7 @@ class _Recorder:
         if self.replica is None or (not at_once and now_us - self.published_us < STATE_PAUSE_US):
             return
         self.published_us = now_us
-        follower = self.replica.follower
-        durable, committed = follower.durable_sequence, self.committed
-        lag_bytes = int(max(0, durable - committed.sequence) * follower.record_bytes)
+        lag_bytes = self.lag_bytes(self.replica.follower)
         if self.bound.check(lag_bytes, self.free_bytes):
             if self.bound.is_exceeded:
                 _log.critical(
@@ -275,16 +363,41 @@ class _Recorder:
                 )
             else:
                 _log.critical("the lag is no longer too high: %d bytes of journal wait", lag_bytes)
-        self.state_file.publish(
-            RecorderState(
-                sequence=committed.sequence,
-                time_us=committed.time_us,
-                durable_sequence=durable,
-                lag_bytes=lag_bytes,
-                is_lag_too_high=self.bound.is_exceeded,
-                is_troubled=bool(self.trouble),
-                published_us=self.clock.wall_us(),
-            )
+        state = self.state()
+        assert state is not None, "there is a replica"
+        self.state_file.publish(state)
+
+    def state(self) -> RecorderState | None:
+        """How far we are now; None while there is no history to say so."""
+        if self.replica is None:
+            return None
+        follower = self.replica.follower
+        return RecorderState(
+            sequence=self.committed.sequence,
+            time_us=self.committed.time_us,
+            durable_sequence=follower.durable_sequence,
+            lag_bytes=self.lag_bytes(follower),
+            is_lag_too_high=self.bound.is_exceeded,
+            is_troubled=bool(self.trouble),
+            published_us=self.clock.wall_us(),
+            diverged_at=self.diverged_at,
+        )
+
+    def lag_bytes(self, follower: JournalFollower) -> int:
+        """Of the journal that waits, estimated."""
+        return int(max(0, follower.durable_sequence - self.committed.sequence) * follower.record_bytes)
+
+    def progress(self) -> Progress:
+        """What the monitor shows beside the state."""
+        return Progress(
+            pid=os.getpid(),
+            writer_pid=self.link.process_id,
+            is_ready=self.is_ready,
+            batches=self.batches,
+            newest_slice=self.keeper.newest,
+            free_bytes=self.free_bytes,
+            trouble=self.trouble,
+            rings_trouble=self.rings_trouble,
         )
 
     def tick(self) -> None:
@@ -293,6 +406,9 @@ class _Recorder:
         if self.replica is not None:
             self.replica.follower.refresh()
         self.publish(at_once=True)
+        if self.diverged_at:
+            self.follow_to_the_dump()
+            return  # no slice and no archive of what is in doubt
         if not self.is_ready or self.is_stopping:
             return
         try:
@@ -303,17 +419,18 @@ class _Recorder:
     # -- the end -------------------------------------------------------------------------------
 
     def stop(self, signal_name: str) -> None:
-        """The batch being filled is committed, then the loop ends."""
+        """What is durable now is recorded, then the loop ends."""
+        if self.is_stopping:
+            return
         _log.info("stopping: %s", signal_name)
         self.is_stopping = True
-        replica, link = self.replica, self.link
-        if replica is not None and replica.has_news and replica.is_caught_up:
-            link.send(replica.take())
-        if link.is_empty:
-            self.loop.stop()
-        else:
-            # What is not committed by then is recorded after the next start.
-            self.deadline = self.loop.call_later(STOP_TIMEOUT_S, self.loop.stop)
+        self.deadline = self.loop.call_later(STOP_TIMEOUT_S, self.give_up)
+        self.hurry()
+
+    def give_up(self) -> None:
+        """The rest is recorded after the next start."""
+        _log.warning("stopped before all was recorded, at sequence %d", self.committed.sequence)
+        self.loop.stop()
 
     def end(self, code: ExitCode, sentence: str) -> None:
         self.exit_code, self.sentence = code, sentence

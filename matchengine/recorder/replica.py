@@ -7,6 +7,9 @@
 Replay proves every outcome, as a recovery does, so a row can only say what the live engine decided.
 At the history's position the outcome digests must be equal: a history of another past is refused.
 
+A record that can not be proven ends that: the batch holds what came before its frame, `divergence` says what
+differs, and from there on `UnprovenReplay` only follows the engine to where its state can be compared.
+
 It executes and collects; what is done with the batches, and when to move on, is the caller's.
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -43,6 +47,33 @@ class Place(msgspec.Struct, frozen=True):
     data: Path
     journal: Path
     system_id: bytes
+
+
+class UnprovenReplay:
+    """Goes on behind a record that could not be proven, to see what becomes of the state.
+
+    The chains are taken from the journal: what is compared in the end is the state.
+    """
+
+    def __init__(
+        self, engine: Engine, position: Position, frames: list[Frame], follower: JournalFollower
+    ) -> None:
+        self.engine = engine
+        self.position = position
+        self._frames = frames
+        self._follower = follower
+
+    def advance(self, bytes_max: int, through: int) -> bool:
+        """Executes some frames up to sequence `through`; whether it is there. Raises: JournalError."""
+        if not self._frames and self.position.sequence < through:
+            self._frames = self._follower.poll(bytes_max)
+        frames, self._frames = self._frames, []
+        for number, frame in enumerate(frames):
+            if self.position.sequence >= through:
+                self._frames = frames[number:]
+                break
+            recovery.execute_unproven(self.engine, self.position, frame)
+        return self.position.sequence >= through
 
 
 class Replica:
@@ -76,6 +107,8 @@ class Replica:
         self._events: list[Event] = []
         self._begin_batch(history.sequence)
         self._epoch = history.epoch
+        self.divergence: recovery.ReplayDiffers | None = None
+        self.unproven: UnprovenReplay | None = None
         if self.is_caught_up:
             self._meet_history()
 
@@ -83,6 +116,11 @@ class Replica:
     def is_caught_up(self) -> bool:
         """Whether it has reached the history's position; what comes then is new."""
         return self.position.sequence >= self._history.sequence
+
+    @property
+    def has_executed_all(self) -> bool:
+        """Whether no more is durable than what was executed."""
+        return self.position.sequence >= self.follower.durable_sequence
 
     @property
     def rows(self) -> int:
@@ -103,8 +141,10 @@ class Replica:
     def advance(self, bytes_max: int) -> int:
         """Executes the next durable frames, of together about `bytes_max` bytes; the number of records.
 
-        Raises: JournalError.
+        0 from a frame on that can not be proven: see `divergence`. Raises: JournalError.
         """
+        if self.divergence is not None:
+            return 0
         try:
             frames = self.follower.poll(bytes_max)
         except JournalAhead as error:
@@ -114,11 +154,16 @@ class Replica:
                 f"the history is at sequence {self._history.sequence}, ahead of the journal: {error}"
             ) from error
         count = 0
-        for frame in frames:
-            if self.is_caught_up:
-                self._derive(frame)
-            else:
-                self._replay(frame)
+        for number, frame in enumerate(frames):
+            before, sizes = msgspec.structs.replace(self.position), self._sizes()
+            try:
+                if self.is_caught_up:
+                    self._derive(frame)
+                else:
+                    self._replay(frame)
+            except recovery.ReplayDiffers as error:
+                self._diverge(error, before, sizes, frames[number:])
+                break
             self._epoch = frame.epoch
             count += frame.count
         return count
@@ -141,6 +186,25 @@ class Replica:
     def close(self) -> None:
         self.follower.close()
 
+    def _diverge(
+        self, error: recovery.ReplayDiffers, before: Position, sizes: list[int], frames: list[Frame]
+    ) -> None:
+        """Nothing of the frame that `error` is about, the first of `frames`, is for the history."""
+        for rows, size in zip(self._batch(), sizes, strict=True):
+            del rows[size:]
+        self._events.clear()
+        self._engine.events = None
+        self.divergence = error
+        applied = msgspec.structs.replace(self.position, sequence=error.sequence)
+        self.unproven = UnprovenReplay(self._engine, applied, frames, self.follower)
+        self.position = before
+
+    def _batch(self) -> tuple[list[Any], ...]:
+        return self._operlog, self._balances, self._orders, self._deals, self._messages
+
+    def _sizes(self) -> list[int]:
+        return [len(rows) for rows in self._batch()]
+
     def _begin_batch(self, after: int) -> None:
         self._after = after
         self._operlog: list[Row] = []
@@ -153,7 +217,8 @@ class Replica:
         """Silently: the history knows what came of it."""
         position = self.position
         outcomes = [
-            recovery.replay_record(self._engine, position, record) for record in decode_records(frame.payload)
+            recovery.replay_record(self._engine, position, record, frame)
+            for record in decode_records(frame.payload)
         ]
         recovery.prove_frame(position, frame, outcomes)
         if self.is_caught_up:
@@ -177,7 +242,7 @@ class Replica:
         derive = self._deriver.derive
         outcomes: list[bytes] = []
         for record in decode_records(frame.payload):
-            outcomes.append(recovery.replay_record(engine, position, record))
+            outcomes.append(recovery.replay_record(engine, position, record, frame))
             derived = derive(record, events)
             events.clear()
             if derived.operlog is not None:

@@ -23,21 +23,23 @@ REPORT_BYTES_MAX: Final = 32_768
 TEXT_CHARACTERS_MAX: Final = 4_096
 BATCH: Final = b"BATCH"
 
-ReportKind = Literal["opened", "committed", "troubled", "damaged", "refused"]
+ReportKind = Literal["opened", "committed", "troubled", "rings", "damaged", "refused"]
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """What the writer says.
 
     opened: the file is open at `position`, its history begins at `base`.   committed: as far as `position`.
-    troubled: it can not write now and tries again.   damaged, refused: it can not work with this file at all
-    and ends. `text` says why.
+    troubled: it can not write now and tries again.   rings: `rings_trouble` has changed, which comes with
+    every report and is empty while all rings are well.   damaged, refused: it can not work with this file at
+    all and ends. `text` says why.
     """
 
     kind: ReportKind
     position: HistoryPosition = HistoryPosition()
     text: str = ""
     base: HistoryBase | None = None
+    rings_trouble: str = ""
 
 
 class WireError(Exception):
@@ -82,8 +84,12 @@ def receive_batch(sock: socket.socket) -> HistoryBatch | None:
 
 def send_report(sock: socket.socket, report: Report) -> None:
     """Raises: OSError."""
-    if len(report.text) > TEXT_CHARACTERS_MAX:
-        report = msgspec.structs.replace(report, text=report.text[:TEXT_CHARACTERS_MAX])
+    if max(len(report.text), len(report.rings_trouble)) > TEXT_CHARACTERS_MAX:
+        report = msgspec.structs.replace(
+            report,
+            text=report.text[:TEXT_CHARACTERS_MAX],
+            rings_trouble=report.rings_trouble[:TEXT_CHARACTERS_MAX],
+        )
     sock.send(msgspec.msgpack.encode(report))
 
 

@@ -1,11 +1,13 @@
 """The writer process: takes batches from the recorder and commits each to `history.db`.
 
-    socket --batch--> one transaction --committed--> socket          python -m matchengine.recorder write
+    socket --batch--> one transaction --> message rings --committed--> socket
 
-A process of its own, because SQLite beside a busy Python thread waits for the interpreter lock. It has one
-connection to the file and the only right to write it. What can not be written now (disk full, file held)
-is tried again with a growing pause until it can, or until the recorder is gone: nothing is ever dropped, the
-recorder's backlog grows instead. In between it copies the positions of consumers and prunes messages.
+A process of its own (`python -m matchengine.recorder write`), because SQLite beside a busy Python thread
+waits for the interpreter lock. It has one connection to the file and the only right to write it. What can
+not be written now (disk full, file held) is tried again with a growing pause until it can, or until the
+recorder is gone: nothing is ever dropped, the recorder's backlog grows instead. What is committed goes onto
+the message rings (`rings`): it is here that messages get their offsets. In between it copies the positions
+of consumers and prunes messages.
 
 It has no log of its own: it reports, the recorder logs. It ends when the socket does.
 """
@@ -23,9 +25,11 @@ from typing import Final, TypeVar
 import msgspec
 
 from matchengine.recorder import wire
+from matchengine.recorder.rings import BEAT_S, MessageRings
 from matchengine.recorder.wire import Report, ReportKind
 from vxutils.disk import Disk
 from vxutils.exits import ExitCode
+from vxutils.ring.ends import monotonic_us
 from vxutils.store.embedded.consumers import read_consumers
 from vxutils.store.embedded.history import HistoryUnavailable
 from vxutils.store.embedded.schema import HISTORY_FILE, HistoryBase, HistoryBatch, HistoryPosition
@@ -40,13 +44,14 @@ _T = TypeVar("_T")
 
 
 class WriterOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a writer is started with (as JSON on its command line)."""
+    """What a writer is started with (as JSON on its command line). `ring_bytes` 0: no rings."""
 
     data: str
     system_id: str
     base: HistoryBase
     check_bytes_max: int
     messages_keep_us: int
+    ring_bytes: int
     tidy_s: float = TIDY_S
 
 
@@ -75,18 +80,34 @@ class _Writer:
         self._disk = disk
         self._wall_us = wall_us
         self._history: HistoryWriter | None = None
+        self._rings: MessageRings | None = None
+        self._rings_trouble = ""  # as it was reported
         self._tidy_at = time.monotonic() + self._order.tidy_s
 
     def run(self) -> None:
         try:
             history = self._history = self._retried(self._open)
+            if self._order.ring_bytes:
+                self._rings = MessageRings(
+                    bytes.fromhex(self._order.system_id),
+                    Path(self._order.data),
+                    self._order.ring_bytes,
+                    history.offsets,
+                    monotonic_us(),
+                )
             self._report("opened", base=history.base)
             while True:
-                if self._is_readable(max(self._tidy_at - time.monotonic(), 0.0)):
+                pause_s = self._tidy_at - time.monotonic()
+                if self._rings is not None:
+                    pause_s = min(pause_s, BEAT_S)
+                if self._is_readable(max(pause_s, 0.0)):
                     batch = wire.receive_batch(self._socket)
                     if batch is None:
                         return
                     self._commit(batch)
+                elif self._rings is not None:
+                    self._rings.beat(history.offsets, monotonic_us())
+                    self._report_rings(self._rings)
                 if time.monotonic() >= self._tidy_at:
                     self._retried(self._tidy)
         except HistoryDamaged as error:
@@ -95,6 +116,8 @@ class _Writer:
             self._report("refused", str(error))
 
     def close(self) -> None:
+        if self._rings is not None:
+            self._rings.close()
         if self._history is not None:
             self._history.close()
         self._socket.close()
@@ -107,7 +130,9 @@ class _Writer:
     def _commit(self, batch: HistoryBatch) -> None:
         history = self._history
         assert history is not None, "it is open"
-        self._retried(lambda: history.append(batch))
+        messages = self._retried(lambda: history.append(batch))
+        if self._rings is not None:
+            self._rings.publish(messages, history.offsets, monotonic_us())
         self._report("committed")
 
     def _tidy(self) -> None:
@@ -148,7 +173,12 @@ class _Writer:
         if poll.poll(int(pause_s * 1000)):
             raise _RecorderGone
 
+    def _report_rings(self, rings: MessageRings) -> None:
+        if rings.trouble != self._rings_trouble:
+            self._report("rings")
+
     def _report(self, kind: ReportKind, text: str = "", base: HistoryBase | None = None) -> None:
         history = self._history
         position = history.position if history is not None else HistoryPosition()
-        wire.send_report(self._socket, Report(kind, position, text, base))
+        self._rings_trouble = self._rings.trouble if self._rings is not None else ""
+        wire.send_report(self._socket, Report(kind, position, text, base, self._rings_trouble))

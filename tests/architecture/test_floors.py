@@ -32,7 +32,9 @@ CORE_ALLOWED = {
     "typing",
     "vxutils.fixed",
     "vxutils.json_text",
+    "vxutils.packing",
     "vxutils.protocol",
+    "zlib",
 }
 
 

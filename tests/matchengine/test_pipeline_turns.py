@@ -107,6 +107,30 @@ def test_a_cached_depth_carries_the_id_of_its_request(tmp_path: Path) -> None:
         assert worker.ask(206, ["NONE", 10, "0"])["error"]["code"] == 1
 
 
+def test_some_queries_tell_the_sequence_they_show(tmp_path: Path) -> None:
+    """In plain style; within a turn each of them that of the command before it, and a cached one its own."""
+    settings = hand_settings(cache_timeout_s=1.0)
+    with HandWorker(tmp_path / "data", settings) as worker:
+        begin = worker.ask(101, [1])["sequence"]
+        for command, params in ((102, UPDATE), (206, DEPTH), (201, ORDER), (203, [1, "BTCUSD", 0, 10])):
+            worker.hold(command, params)
+        worker.hold(101, [1])
+        worker.hold(206, DEPTH)
+        told = [reply.get("sequence") for reply in worker.turn()]
+        assert told == [None, begin + 1, None, begin + 2, begin + 2, begin + 1]
+        for command, params in (
+            (104, []),
+            (105, []),
+            (205, ["BTCUSD", 1, 0, 1]),
+            (207, ["BTCUSD", 1]),
+            (307, []),
+        ):
+            assert "sequence" not in worker.ask(command, params)
+        assert "sequence" not in worker.ask(206, [])
+    with HandWorker(tmp_path / "old", hand_settings(wire_style="viabtc")) as worker:
+        assert list(worker.ask(101, [1])) == ["error", "result", "id"]
+
+
 def test_debug_replies_of_an_engine(tmp_path: Path) -> None:
     settings = hand_settings(debug=True, wire_style="viabtc")
     with HandWorker(tmp_path / "data", settings) as worker:

@@ -19,13 +19,14 @@ from tests.servers import redis as redis_server
 from tests.servers.kafka import Kafka, KafkaAddress
 from tests.servers.mariadb import MariaDb, MariaDbAddress
 from tests.servers.redis import RedisAddress, RedisSentinel
+from tests.support import chromium
 
 MYSQL, REDIS, KAFKA = "VX_TEST_MYSQL", "VX_TEST_REDIS", "VX_TEST_KAFKA"
 HOW = "tests/servers/install installs what is missing"
 
 
 def not_here() -> dict[str, str]:
-    """The servers that tests can not start on this machine, each with what is missing."""
+    """The servers, and the browser, that tests can not start on this machine, each with what is missing."""
     missing: dict[str, str] = {}
     if mariadb_server.program() is None:
         missing["MariaDB"] = "package mariadb-server"
@@ -33,6 +34,8 @@ def not_here() -> dict[str, str]:
         missing["Redis"] = "packages redis-server, redis-sentinel"
     if not kafka_server.is_installed():
         missing["Kafka"] = f"Java 17 and the broker in {kafka_server.jars()}"
+    if chromium.program() is None:
+        missing["Chromium"] = "package chromium"
     return missing
 
 

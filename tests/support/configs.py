@@ -73,6 +73,7 @@ def toml_config(
         ("svr", {"bind": list(bind), **(server or {})}),
         ("cli", {"address": CONSOLE}),
         ("monitor", {"address": MONITOR}),
+        ("recorder", {"monitor_address": MONITOR, "ring_size_bytes": 1 << 16}),
         ("journal", {"segment_size_bytes": 1 << 20, "disk_reserve_bytes": 0, **(journal or {})}),
     ]
     lines = _settings(changed)

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.ring_leftovers import remove_rings
 from vxnet.address import Address, parse_address
 from vxutils.rpc.blocking import BlockingClient
 
@@ -170,6 +171,7 @@ class EngineProcess:
         except ProcessLookupError:
             pass  # it and all its children are gone already
         self._process.wait(STOP_TIMEOUT_S)
+        remove_rings(self.data_dir, "book.")  # a killed engine can not, and memory is dear
 
     # -- facts ---------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ class ReplyFormat:
         comma, colon = (", ", ": ") if style == "viabtc" else (",", ":")
         self._head = f'{{"error"{colon}null{comma}"result"{colon}'
         self._middle = f'{comma}"id"{colon}'
+        # Nor has the C system a sequence.
+        self._tail = "" if style == "viabtc" else ',"sequence":%d'
         self._error = f'{{"error"{colon}%s{comma}"result"{colon}null{comma}"id"{colon}%d}}'
         self._names = f'"code"{colon}%d{comma}"message"{colon}%s'
         # The C system has no data member, so its style has none.
@@ -34,10 +36,14 @@ class ReplyFormat:
         self._errors: dict[ErrorCode, str] = {}
         self._debug = debug
 
-    def success(self, result: str, request_id: int) -> bytes:
-        """The body for a result given as JSON text."""
+    def success(self, result: str, request_id: int, sequence: int | None = None) -> bytes:
+        """The body for a result given as JSON text.
+
+        `sequence`: of the last command whose effect the result shows; a fourth member in plain style.
+        """
         signed = request_id if request_id < _SIGN_BIT else request_id - 2**64
-        text = f"{self._head}{result}{self._middle}{signed}}}"
+        tail = "" if sequence is None or not self._tail else self._tail % sequence
+        text = f"{self._head}{result}{self._middle}{signed}{tail}}}"
         return (indented(text) if self._debug else text).encode()
 
     def error(self, error: ErrorCode, request_id: int) -> bytes:

@@ -38,6 +38,7 @@ class Linked:
             base=HistoryBase(),
             check_bytes_max=1 << 30,
             messages_keep_us=0,
+            ring_bytes=1 << 16,
             tidy_s=0.1 if is_tidy else 3600.0,
         )
         self.link = WriterLink(self.loop, order, self._take)

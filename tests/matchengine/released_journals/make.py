@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from matchengine import offline, system
-from matchengine.core.commands import ChangeRules, Command, ShiftAge
+from matchengine.core.commands import ChangeRules, Command, Mark, ShiftAge
 from matchengine.core.engine import Engine
+from matchengine.core.refusals import Refusal
 from matchengine.core.rules import AssetRule, MarketRule, Rules, rules_hash
 from matchengine.core.views import Views
 from matchengine.journal.reader import scan
@@ -28,6 +29,7 @@ from vxutils.disk import Disk
 SEGMENT_BYTES = 32 * 1024
 EPOCHS = 3
 ROUNDS = 40
+MARK_EVERY = 4  # rounds; v1 was made before there were marks, v1-marks with them
 BEGIN_US = 1_750_000_000_000_000
 
 RULES = Rules(
@@ -101,8 +103,10 @@ def main(directory: Path) -> None:
             clock.advance(1_234_567)
             for number, params, key in requests_of(round_):
                 command = requests.operations[number](params, clock.wall_us(), key)
-                assert command is not None, params
+                assert not isinstance(command, Refusal), params
                 execute(command, json.dumps(params).encode())
+            if round_ % MARK_EVERY == 0:
+                execute(Mark(clock.wall_us()))
             sequencer.write()
             journal.sync()
         journal.close(clean=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from matchengine.settings import LoadedSettings, load_settings
+from matchengine.settings import MatchengineSettings, load_settings
+from vxutils.entry import LoadedSettings
 from vxutils.settings import SettingsError
 
 RECORDED = Path(__file__).parents[2] / "conformance" / "vectors" / "config.json"
@@ -79,7 +80,9 @@ def least_c_config() -> dict[str, Any]:
     }
 
 
-def load(directory: Path, content: str | dict[str, Any], embedded: bool = True) -> LoadedSettings:
+def load(
+    directory: Path, content: str | dict[str, Any], embedded: bool = True
+) -> LoadedSettings[MatchengineSettings]:
     """Load settings from a file with that text, or with that object as JSON."""
     path = directory / "settings"
     path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))

@@ -46,6 +46,14 @@ def test_the_id_is_signed(request_id: int, shown: int) -> None:
     assert json.loads(replies.error(INVALID_ARGUMENT, request_id))["id"] == shown
 
 
+def test_the_sequence_is_told_in_plain_style() -> None:
+    assert ReplyFormat("plain", False).success("[]", 1, 12) == (
+        b'{"error":null,"result":[],"id":1,"sequence":12}'
+    )
+    assert ReplyFormat("plain", False).success("[]", 1, 0).endswith(b'"sequence":0}')
+    assert ReplyFormat("viabtc", False).success("[]", 1, 12) == b'{"error": null, "result": [], "id": 1}'
+
+
 def test_a_repeated_error_is_the_same_but_for_its_id() -> None:
     viabtc, plain = ReplyFormat("viabtc", debug=False), ReplyFormat("plain", debug=False)
     for request_id in (5, 6):

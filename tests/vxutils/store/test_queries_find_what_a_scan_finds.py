@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from tests.vxutils.store.histories import (
     make_history,
     time_of,
 )
-from vxutils.store.embedded.history import HistoryReader
+from vxutils.store.embedded.history import UNION_PARTS_MAX, HistoryReader
+from vxutils.store.embedded.schema import HistoryBatch, HistoryPosition
 
 RECORDS = 400
 TIMES = (
@@ -70,6 +73,25 @@ def test_balance_history(reader: HistoryReader, asset: str, business: str) -> No
         offset = chance.choice((0, 1, 7, 60, 500))
         found = reader.balance_history(user, asset, business, start, end, offset, 11)
         assert [row.sequence for row in found] == page(rows, offset, 11), (user, start, end, offset)
+
+
+def test_a_user_of_very_many_assets(tmp_path: Path) -> None:
+    """More than one query can merge: none is left out."""
+    assets = [f"A{number:04}" for number in range(2 * UNION_PARTS_MAX + 50)]
+    chance = random.Random(3)
+    batch = HistoryBatch(0, HistoryPosition(2000))
+    for sequence in range(1, 2001):
+        asset = assets[sequence - 1] if sequence <= len(assets) else chance.choice(assets)
+        row = (sequence, time_of(sequence), 7, asset, BUSINESSES[sequence % 2], "1", "1", "{}")
+        batch.balances.append(row)
+    reader = HistoryReader(tmp_path / "history.db")
+    with closing(make_history(tmp_path / "history.db")) as writer, closing(reader):
+        writer.append(batch)
+        for offset, business in itertools.product((0, 1, 777, 1995, 5000, 2**63 - 1), ("", *BUSINESSES)):
+            rows: list[Any] = [row[0] for row in batch.balances if business in ("", row[4])]
+            found = reader.balance_history(7, "", business, 0, time_of(1990), offset, 11)
+            expected = page([row for row in rows if row < 1990], offset, 11)
+            assert [row.sequence for row in found] == expected, (offset, business)
 
 
 @pytest.mark.parametrize("side", [0, 1, 2])

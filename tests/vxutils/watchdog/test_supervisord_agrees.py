@@ -67,6 +67,8 @@ def test_every_role_runs_in_the_foreground_on_files_beside_it() -> None:
         ("marketprice", "marketprice", []),
         ("accesshttp", "accesshttp", ["--role", "worker", "--index", "0"]),
         ("accesshttp", "accesshttp", ["--role", "listener"]),
+        ("accessws", "accessws", ["--role", "worker", "--index", "0"]),
+        ("accessws", "accessws", ["--role", "listener"]),
     ]
     assert [config.command.split() for config in programs()] == [
         [f"{ROOT}/.venv/bin/vx", name, f"{ROOT}/etc/{file}.toml", "--data-dir", f"{ROOT}/data", *role]
@@ -74,9 +76,10 @@ def test_every_role_runs_in_the_foreground_on_files_beside_it() -> None:
     ]
 
 
-def test_there_are_as_many_workers_as_the_settings_say() -> None:
-    workers = [config for config in programs() if config.name.startswith("accesshttp-worker")]
-    settings = tomllib.loads((ROOT / "etc" / "accesshttp.toml").read_text())
+@pytest.mark.parametrize("name", ["accesshttp", "accessws"])
+def test_there_are_as_many_workers_as_the_settings_say(name: str) -> None:
+    workers = [config for config in programs() if config.name.startswith(f"{name}-worker")]
+    settings = tomllib.loads((ROOT / "etc" / f"{name}.toml").read_text())
     assert len(workers) == settings["worker_num"]
 
 

@@ -13,6 +13,8 @@ Not here: the rules for parameters and the form of results, which are those of w
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -33,7 +35,8 @@ from vxutils.store.embedded.schema import (
 )
 
 BUSY_TIMEOUT_S: Final = 5.0
-ASSETS_MERGED_MAX: Final = 400  # SQLite takes 500 parts in a union
+UNION_PARTS_MAX: Final = 400  # SQLite takes 500
+INTEGER_MAX: Final = 2**63 - 1  # of SQLite
 
 _Row = TypeVar("_Row")
 
@@ -76,20 +79,13 @@ class HistoryReader:
             assets = [asset] if asset else _assets_of(connection, user_id)
             if not assets or first >= last:
                 return []
-            by_business = " AND business = ?" if business else ""
-            ids = (
-                f"SELECT id FROM balance_history WHERE user_id = ? AND asset = ?{by_business}"  # noqa: S608
-                " AND id >= ? AND id < ?"
-            )
-            values: list[object] = []
-            for name in assets:
-                values += [user_id, name, *([business] if business else []), first, last]
-                if len(assets) > 1:
-                    values.append(offset + limit)
-            if len(assets) > 1:  # of each asset as many as could be on the page
-                newest = f"SELECT id FROM ({ids} ORDER BY id DESC LIMIT ?)"  # noqa: S608
-                ids = " UNION ALL ".join(newest for _ in assets)
-            return _page(connection, "balance_history", ids, values, offset, limit, BalanceRow)
+            queries = [_balance_ids(user_id, name, business, first, last) for name in assets]
+            if len(queries) == 1:
+                return _page(connection, "balance_history", *queries[0], offset, limit, BalanceRow)
+            found = _merged_ids(connection, queries, offset, limit)
+            marks = ",".join("?" * len(found))
+            rows = f"SELECT * FROM balance_history WHERE id IN ({marks}) ORDER BY id DESC"  # noqa: S608
+            return [BalanceRow(*row) for row in connection.execute(rows, found)]
 
     def finished_orders(
         self, user_id: int, market: str, start_us: int, end_us: int, side: int, offset: int, limit: int
@@ -143,6 +139,12 @@ class HistoryReader:
         with self._reading() as connection:
             row = connection.execute("SELECT next_offset FROM topics WHERE name = ?", (topic,)).fetchone()
             return int(row[0]) if row is not None else 0
+
+    def system_id(self) -> bytes:
+        """The system that the history belongs to."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT value FROM about WHERE name = 'system_id'").fetchone()
+            return bytes(row[0]) if row is not None else b""
 
     def position(self) -> HistoryPosition:
         """How far the history has come."""
@@ -252,19 +254,54 @@ def _page(
         return [make(*row) for row in rows]
 
 
+def _balance_ids(user_id: int, asset: str, business: str, first: int, last: int) -> tuple[str, list[object]]:
+    """The query for the ids of a user's rows in one asset, and its values."""
+    by_business = " AND business = ?" if business else ""
+    ids = (
+        f"SELECT id FROM balance_history WHERE user_id = ? AND asset = ?{by_business}"  # noqa: S608
+        " AND id >= ? AND id < ?"
+    )
+    return ids, [user_id, asset, *([business] if business else []), first, last]
+
+
+def _merged_ids(
+    connection: sqlite3.Connection, queries: list[tuple[str, list[object]]], offset: int, limit: int
+) -> list[int]:
+    """One page of the ids that all these queries give, newest first; each id is of one query only.
+
+    Each query is asked for as many as could be on the page, UNION_PARTS_MAX of them at a time.
+    """
+    end = min(offset + limit, INTEGER_MAX)
+    newest: list[list[int]] = []
+    for begin in range(0, len(queries), UNION_PARTS_MAX):
+        some = queries[begin : begin + UNION_PARTS_MAX]
+        parts = " UNION ALL ".join(
+            f"SELECT id FROM ({ids} ORDER BY id DESC LIMIT ?)"  # noqa: S608
+            for ids, _ in some
+        )
+        values = [value for _, given in some for value in (*given, end)]
+        skipped = offset if len(some) == len(queries) else 0
+        rows = connection.execute(
+            f"{parts} ORDER BY id DESC LIMIT ? OFFSET ?", [*values, end - skipped, skipped]
+        )
+        newest.append([found for (found,) in rows])
+    if len(newest) == 1:
+        return newest[0]
+    return list(itertools.islice(heapq.merge(*newest, reverse=True), offset, end))
+
+
 def _assets_of(connection: sqlite3.Connection, user_id: int) -> list[str]:
     """The assets in which a user has rows. One index look-up for each."""
     assets: list[str] = []
     last = ""
-    while len(assets) < ASSETS_MERGED_MAX:
+    while True:
         (found,) = connection.execute(
             "SELECT min(asset) FROM balance_history WHERE user_id = ? AND asset > ?", (user_id, last)
         ).fetchone()
         if found is None:
-            break
+            return assets
         assets.append(found)
         last = found
-    return assets
 
 
 def _id_range(

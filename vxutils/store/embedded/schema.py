@@ -72,6 +72,10 @@ CREATE TABLE consumers (
 Row = Sequence[object]
 
 
+NumberedMessage = tuple[str, int, int, int, str]
+"""A row of `messages`: topic, offset, sequence, number within the record, payload."""
+
+
 class HistoryPosition(msgspec.Struct, frozen=True, array_like=True):
     """How far the history has come: all records up to `sequence`.
 

@@ -29,6 +29,7 @@ from vxutils.store.embedded.schema import (
     HistoryBase,
     HistoryBatch,
     HistoryPosition,
+    NumberedMessage,
 )
 
 PAGE_BYTES: Final = 8192
@@ -62,7 +63,8 @@ class OutOfPlace(Exception):
 
 
 class HistoryWriter:
-    """The open file. For one process and thread; `position` is what is committed and synced."""
+    """The open file. For one process and thread; `position` is what is committed and synced, `offsets` those
+    of the next messages by topic."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, base: HistoryBase) -> None:
         self.path = path
@@ -70,10 +72,10 @@ class HistoryWriter:
         self.position = read_position(connection)
         self._connection = connection
         rows = connection.execute("SELECT name, next_offset FROM topics")
-        self._offsets: dict[str, int] = dict.fromkeys(TOPICS, 0) | dict(rows.fetchall())
+        self.offsets: dict[str, int] = dict.fromkeys(TOPICS, 0) | dict(rows.fetchall())
 
-    def append(self, batch: HistoryBatch) -> None:
-        """Commits one batch, synced.
+    def append(self, batch: HistoryBatch) -> list[NumberedMessage]:
+        """Commits one batch, synced; its messages as they are in the table.
 
         Raises: OutOfPlace; sqlite3.OperationalError when the disk is full, failed, or somebody holds the
         file: nothing was changed, it may be tried again. HistoryDamaged.
@@ -82,8 +84,8 @@ class HistoryWriter:
             raise OutOfPlace(
                 f"a batch after sequence {batch.after_sequence} for a history at {self.position.sequence}"
             )
-        offsets = dict(self._offsets)
-        messages = []
+        offsets = dict(self.offsets)
+        messages: list[NumberedMessage] = []
         for topic, sequence, number, payload in batch.messages:
             offset = offsets[topic]
             offsets[topic] = offset + 1
@@ -102,8 +104,9 @@ class HistoryWriter:
         except BaseException as error:
             self._abandon(error)
             raise
-        self._offsets = offsets
+        self.offsets = offsets
         self.position = batch.position
+        return messages
 
     def copy_consumers(self, consumers: Mapping[str, Mapping[str, int]]) -> None:
         """Makes the table `consumers` say this: name -> topic -> next offset. Raises: as `append`."""
@@ -189,7 +192,7 @@ class HistoryWriter:
             raise OutOfPlace(f"somebody else writes to {self.path}")
         connection.executemany(
             "UPDATE topics SET next_offset = ? WHERE name = ?",
-            [(offset, name) for name, offset in offsets.items() if offset != self._offsets[name]],
+            [(offset, name) for name, offset in offsets.items() if offset != self.offsets[name]],
         )
 
     def _begin(self) -> None:
