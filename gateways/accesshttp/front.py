@@ -1,9 +1,11 @@
 """One listener's requests: from an HTTP exchange to a backend and back.
 
     exchange -> may he? -> POST? -> JSON request -> method offered? -> key, params -> Backend.call
-                  |          |           |               |                |               |
-                 401 403    400 405     400             404              400             200 verbatim,
-                                                                                         413 500 503 504
+                  |          |           |               |                |    |          |
+                 401 403    400 405     400             404              400   |         200 verbatim,
+                                                                               |         413 500 503 504
+                                                     SnapshotAnswers <---------'
+                                                     200 as the backend would say it, 500
 
 In `viabtc` style a bad request gets 400 with an empty body and the end of the connection, as from the C
 system; in `plain` style an error object that names what is wrong, and the connection goes on. It decides
@@ -18,7 +20,7 @@ import logging
 import time
 from typing import Final
 
-from gateways.accesshttp.numbers import NO_METHOD, Numbers, reply_code
+from gateways.accesshttp.numbers import NO_METHOD, Numbers
 from gateways.common.access import Access
 from gateways.common.backends import Backends
 from gateways.common.errors import (
@@ -31,11 +33,16 @@ from gateways.common.errors import (
     WireStyle,
     invalid,
 )
+from gateways.common.market_snapshots import Shown
 from gateways.common.methods import BY_METHOD
+from gateways.common.numbers import reply_code
 from gateways.common.requests import BadRequest, decode_request, encode_params, read_key
+from gateways.common.snapshot_answers import SnapshotAnswers
 from vxnet.clock import OncePer
 from vxutils.http import Exchange
+from vxutils.http.client_address import AddressRule, peer_host
 from vxutils.protocol.commands import Command
+from vxutils.rpc.replies import ReplyFormat
 
 BAD_REQUEST_LOG_PERIOD_S: Final = 1.0
 PREFLIGHT_AGE_S: Final = 600
@@ -50,12 +57,26 @@ _log = logging.getLogger("vx.accesshttp")
 
 
 class Front:
-    """The handler of one listener's HTTP server. `in_work` counts requests that wait for a backend."""
+    """The handler of one listener's HTTP server. `in_work` counts requests that wait for a backend.
 
-    def __init__(self, access: Access, backends: Backends, numbers: Numbers, style: WireStyle) -> None:
+    `client_of(peer, headers)` is the address of a client, behind a proxy that is trusted too.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        client_of: AddressRule,
+        backends: Backends,
+        answers: SnapshotAnswers,
+        numbers: Numbers,
+        style: WireStyle,
+    ) -> None:
         self.in_work = 0
         self._access = access
+        self._client_of = client_of
         self._backends = backends
+        self._answers = answers
+        self._replies = ReplyFormat(style, debug=False)
         self._numbers = numbers
         self._is_plain = style == "plain"
         self._headers: Headers = _JSON if self._is_plain else ()
@@ -110,6 +131,18 @@ class Front:
         if key is None:
             self._refuse(exchange, BAD_KEY, request.id, headers, command)
             return
+        backend = self._backends.of(command)
+        # Behind requests that wait for their effect a query waits too: shared memory does not show it yet.
+        found = (
+            self._answers.look(command.id, request.params) if backend.is_used and exchange.is_next else None
+        )
+        if isinstance(found, Shown):
+            self._numbers.answered(command.name, 0)
+            exchange.respond(200, self._replies.success(found.text, request.id, found.sequence), headers)
+            return
+        if found is not None:
+            self._refuse(exchange, found, request.id, headers, command)
+            return
         self.in_work += 1
         request_id = request.id
         named = command
@@ -123,7 +156,7 @@ class Front:
             else:
                 self._refuse(exchange, answer, request_id, headers, named)  # type: ignore[arg-type]
 
-        self._backends.of(command).call(command, body, key, request_id, done)
+        backend.call(command, body, key, request_id, done)
 
     def _refuse(
         self,
@@ -142,12 +175,18 @@ class Front:
     ) -> None:
         """Answer what is no request of ours. A client's nonsense is worth a line a second, and no alarm."""
         if self._bad_log.allows(time.monotonic()):
-            _log.warning("peer: %s: bad request: %s", exchange.request.peer, error.error.reason)
+            _log.warning("peer: %s: bad request: %s", self._shown(exchange), error.error.reason)
         if self._is_plain:
             self._refuse(exchange, error, request_id, headers)
         else:
             self._numbers.answered(NO_METHOD, error.error.code)
             exchange.respond(400, close=True)
+
+    def _shown(self, exchange: Exchange) -> str:
+        """Who sent it, for the log: the peer, and the client if a trusted proxy tells of another one."""
+        request = exchange.request
+        client = self._client_of(request.peer, request.headers)
+        return request.peer if client == peer_host(request.peer) else f"{client} by {request.peer}"
 
 
 def _preflight_headers() -> Headers:

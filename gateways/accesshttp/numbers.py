@@ -6,34 +6,19 @@ metric is what stands in `METRICS`, for whoever prints them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from gateways.common.backends import Backends
 from gateways.common.handover import Sample
+from gateways.common.numbers import BACKEND_METRICS, Metric, backend_samples
+from gateways.common.snapshot_answers import SNAPSHOT_METRICS
 from vxutils.http import HttpServer
 from vxutils.metrics import Buckets
 
 NO_METHOD: Final = "none"
 """The label of requests whose method could not be read, or is none of ours."""
-
-UNREADABLE_CODE: Final = -1
-"""The code of a reply whose error can not be read; never seen from our own backends."""
-
-_ERROR_CODE = re.compile(rb'\s*\{\s*"error"\s*:\s*(?:null|\{\s*"code"\s*:\s*(-?[0-9]{1,9})\b)')
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """One metric: what kind it is, what it says, and the names of its labels (`worker` comes in front)."""
-
-    kind: Literal["counter", "gauge"]
-    help: str
-    labels: tuple[str, ...] = ()
-
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     {
@@ -46,11 +31,8 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "connections": Metric("gauge", "Open HTTP connections."),
         "connections_refused": Metric("counter", "Connections closed because there were too many."),
-        "in_flight": Metric("gauge", "Requests sent to a backend and not yet answered.", ("backend",)),
-        "backend_connected": Metric("gauge", "1 if the backend is connected, else 0.", ("backend",)),
-        "backend_timeouts": Metric("counter", "Requests without a reply in time.", ("backend",)),
-        "backend_losses": Metric("counter", "Requests whose connection was lost.", ("backend",)),
-        "late_replies": Metric("counter", "Replies that came too late and were dropped.", ("backend",)),
+        **BACKEND_METRICS,
+        **SNAPSHOT_METRICS,
     }
 )
 
@@ -75,7 +57,7 @@ class Numbers:
         return self._requests.get((method, code), 0)
 
     def samples(self, servers: Iterable[HttpServer], backends: Backends) -> list[Sample]:
-        """Everything as samples of `METRICS`."""
+        """Everything as samples of `METRICS`, without those of shared memory."""
         found: list[Sample] = [
             ("requests", (method, str(code)), count) for (method, code), count in self._requests.items()
         ]
@@ -90,27 +72,7 @@ class Numbers:
         found += [("responses", (str(status),), count) for status, count in responses.items()]
         found += [("malformed", (str(status),), count) for status, count in faults.items()]
         found += [("connections", (), connections), ("connections_refused", (), refused)]
-        for backend in backends:
-            if backend.is_used:
-                label = (backend.name,)
-                found += [
-                    ("in_flight", label, backend.inflight),
-                    ("backend_connected", label, int(backend.is_connected)),
-                    ("backend_timeouts", label, backend.timeouts),
-                    ("backend_losses", label, backend.losses),
-                    ("late_replies", label, backend.late_replies),
-                ]
-        return found
-
-
-def reply_code(body: bytes) -> int:
-    """The error code in a backend's reply, 0 if it holds none; only the beginning is looked at."""
-    if body.startswith((b'{"error":null', b'{"error": null')):
-        return 0
-    found = _ERROR_CODE.match(body[:128])
-    if found is None:
-        return UNREADABLE_CODE
-    return int(found[1]) if found[1] is not None else 0
+        return found + backend_samples(backends)
 
 
 def _add(to: dict[int, int], counts: Mapping[int, int]) -> None:

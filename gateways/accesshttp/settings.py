@@ -17,6 +17,8 @@ from msgspec import Meta
 
 from gateways.accesshttp import settings_c
 from gateways.common.errors import WireStyle
+from gateways.common.gateway import WORKERS_MAX
+from gateways.common.market_snapshots import SnapshotSource
 from gateways.common.settings import (
     OPEN_BIND_FLAG,
     BackendSettings,
@@ -28,6 +30,7 @@ from gateways.common.settings import (
 )
 from vxnet.address import parse_address
 from vxnet.errors import AddressError
+from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
 from vxutils.protocol.commands import Service
 from vxutils.settings import AlertSettings, ProcessSettings
@@ -35,7 +38,6 @@ from vxutils.settings.addresses import outgoing_problems
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import AddressText, SocketBufferBytes
 
-WORKERS_MAX = 64
 LISTENERS_MAX = 16
 
 
@@ -70,6 +72,7 @@ class AccesshttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the gateway is told at start.
 
     `timeout_s`: how long a backend may take for one reply. `worker_num`: processes that serve connections.
+    `snapshot_source`: what answers order.depth and market prices, see `gateways.common.market_snapshots`.
     """
 
     process: ProcessSettings = ProcessSettings(title="accesshttp")
@@ -78,6 +81,7 @@ class AccesshttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     wire_style: WireStyle = "plain"
     timeout_s: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
     worker_num: Annotated[int, Meta(ge=1, le=WORKERS_MAX)] = 1
+    snapshot_source: SnapshotSource = "auto"
     http: HttpSettings = HttpSettings()
     listener: Annotated[tuple[ListenerSettings, ...], Meta(min_length=1, max_length=LISTENERS_MAX)] = (
         ListenerSettings(bind=("tcp@127.0.0.1:8080",)),
@@ -101,14 +105,7 @@ class AccesshttpSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class LoadedSettings(msgspec.Struct, frozen=True):
-    """Usable settings, and in words what the operator should know about the file (to be logged)."""
-
-    settings: AccesshttpSettings
-    warnings: list[str]
-
-
-def load_settings(path: str | Path, allow_open_bind: bool = False) -> LoadedSettings:
+def load_settings(path: str | Path, allow_open_bind: bool = False) -> LoadedSettings[AccesshttpSettings]:
     """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
 
     `allow_open_bind`: the operator said so, so an address that other machines reach may go without token and

@@ -1,6 +1,6 @@
 """One worker process, from start to stop: connections from the listener in, requests to the backends out.
 
-    start: tokens -> backends -> fronts -> link to the listener -> ready
+    start: tokens, certificates -> backends -> fronts -> link to the listener -> ready
     stop:  no more connections -> what has begun is answered (bounded) -> everything closed
 
 It binds nothing; see `listener`. Killed, it loses its own connections and nothing else.
@@ -22,12 +22,18 @@ from gateways.accesshttp.numbers import Numbers
 from gateways.accesshttp.settings import AccesshttpSettings
 from gateways.common.access import Access
 from gateways.common.backends import Backends
+from gateways.common.certificates import Certificates
 from gateways.common.handover import Report, handover_address
+from gateways.common.market_snapshots import MarketSnapshots
+from gateways.common.snapshot_answers import SnapshotAnswers
+from gateways.common.startup import RUN_DIRECTORY
 from gateways.common.worker_link import WorkerLink
+from vxnet.clock import SystemClock
 from vxnet.loop import new_event_loop
 from vxnet.timer import Timer
 from vxutils.exits import ExitCode
 from vxutils.http import HttpLimits, HttpServer
+from vxutils.http.client_address import address_rule, parse_networks
 from vxutils.log import Log
 from vxutils.process import install_signals
 
@@ -46,12 +52,13 @@ class Worker:
     def __init__(
         self,
         settings: AccesshttpSettings,
-        run_directory: Path,
+        data_directory: Path,
         index: int,
         log: Log | None,
         announce: Callable[[str], None],
     ) -> None:
-        """Raises: SettingsError when a token file can not be used, ProcessExit for too long a path."""
+        """Raises: SettingsError when a token file or certificate can not be used, ProcessExit for too long a
+        path."""
         self._settings = settings
         self._index = index
         self._log = log
@@ -59,14 +66,27 @@ class Worker:
         self._numbers = Numbers()
         self._loop = new_event_loop()
         self._backends = Backends(self._loop, settings.backends, settings.timeout_s)
+        self._snapshots = MarketSnapshots(data_directory, settings.wire_style, SystemClock())
+        self._answers = SnapshotAnswers(self._snapshots, settings.snapshot_source)
+        c_style = settings.wire_style == "viabtc"
         self._fronts = [
-            Front(Access(listener), self._backends, self._numbers, settings.wire_style)
+            Front(
+                Access(listener),
+                address_rule(parse_networks(listener.trusted_proxies), c_style),
+                self._backends,
+                self._answers,
+                self._numbers,
+                settings.wire_style,
+            )
             for listener in settings.listener
         ]
         limits = http_limits(settings)
-        c_style = settings.wire_style == "viabtc"
-        self._servers = [HttpServer(self._loop, [], front, limits, c_style=c_style) for front in self._fronts]
-        address = handover_address(run_directory, "accesshttp")
+        self._certificates = Certificates(settings.listener)
+        self._servers = [
+            HttpServer(self._loop, [], front, limits, c_style=c_style, tls=self._certificates.of(index))
+            for index, front in enumerate(self._fronts)
+        ]
+        address = handover_address(data_directory / RUN_DIRECTORY, "accesshttp")
         self._link = WorkerLink(self._loop, address, self._report, self._adopt)
         self._drain_timer = Timer(self._loop, DRAIN_POLL_S, self._look_at_drain, repeat=True)
         self._is_draining = False
@@ -84,6 +104,7 @@ class Worker:
             self._stop,
             self._log.level_up if self._log else None,
             self._log.level_down if self._log else None,
+            self._certificates.reload if self._certificates.are_used else None,
         )
         line = f"accesshttp worker {self._index} ready"
         _log.info("%s", line)
@@ -96,6 +117,7 @@ class Worker:
             for server in self._servers:
                 server.stop()
             self._backends.stop()
+            self._snapshots.close()
         return ExitCode.OK
 
     def _adopt(self, sock: socket.socket, listener: int) -> None:
@@ -115,7 +137,7 @@ class Worker:
             room=max(0, self._settings.http.connections_max - connections),
             leaving=self._is_draining,
             backends={one.name: one.is_connected for one in self._backends if one.is_used},
-            samples=self._numbers.samples(self._servers, self._backends),
+            samples=self._numbers.samples(self._servers, self._backends) + self._answers.samples(),
             latency_counts=self._numbers.latency.counts,
             latency_total_s=self._numbers.latency.total,
         )

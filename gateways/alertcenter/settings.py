@@ -96,7 +96,7 @@ class AlertcenterSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     process: ProcessSettings = ProcessSettings(title="alertcenter")
     log: LogSettings = LogSettings()
-    alert: AlertSettings = AlertSettings()
+    alert: AlertSettings = AlertSettings(address=None)
     svr: LineServerSettings = LineServerSettings()
     monitor: MonitorSettings = MonitorSettings()
     interval_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0

@@ -5,7 +5,7 @@
     method              -> `offered`                 in the worker
 
 Tokens are kept as digests and compared in constant time; neither they nor what a client sent instead is
-ever logged. Nothing a client says about its own address (`X-Forwarded-For`) is believed.
+ever logged. Networks are those of the peer, whoever a proxy says it speaks for.
 
 Source: RFC 6750 (bearer tokens), RFC 6454 (Origin).
 """
@@ -29,6 +29,22 @@ TOKEN_FILE_BYTES_MAX: Final = 4_096
 _SCHEME: Final = "bearer"
 
 
+class Networks:
+    """The networks whose machines may connect; none given: everybody."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._networks = tuple(ipaddress.ip_network(text) for text in texts)
+
+    def admits(self, host: str) -> bool:
+        """Whether a connection from this address (literal; empty for a unix socket) may be served."""
+        if not self._networks or not host:
+            return True
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+
 class Access:
     """The rules of one listener. Immutable; each worker and the listener have their own copy.
 
@@ -38,17 +54,8 @@ class Access:
     def __init__(self, settings: ListenerSettings) -> None:
         self.offered = offered(settings.methods)
         self._origins = frozenset(settings.origins)
-        self._networks = tuple(ipaddress.ip_network(text) for text in settings.allow_cidrs)
+        self.admits_peer = Networks(settings.allow_cidrs).admits
         self._digests = _digests(settings.token)
-
-    def admits_peer(self, host: str) -> bool:
-        """Whether a connection from this address (literal; empty for a unix socket) may be served."""
-        if not self._networks or not host:
-            return True
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host.partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether pages of this origin may call."""

@@ -55,6 +55,13 @@ BACKEND_DOWN: Final = _error(
     "backend_not_connected",
     "the service behind this method is not connected; not executed, try again later",
 )
+NO_SNAPSHOT: Final = _error(
+    500,
+    INTERNAL_ERROR,
+    Outcome.NOT_SENT,
+    "no_snapshot",
+    'this market is not in shared memory, and snapshot_source is "shm"; try again later',
+)
 TOO_MUCH_IN_FLIGHT: Final = _error(
     503,
     SERVICE_UNAVAILABLE,
@@ -98,6 +105,13 @@ TOKEN_REQUIRED: Final = _error(
     Outcome.NOT_SENT,
     "token_required",
     "send a valid token: Authorization: Bearer TOKEN",
+)
+AUTHENTICATION_REQUIRED: Final = _error(
+    401,
+    REQUIRE_AUTHENTICATION,
+    Outcome.NOT_SENT,
+    REQUIRE_AUTHENTICATION.reason,
+    "log in with server.auth or server.sign first",
 )
 ORIGIN_REFUSED: Final = _error(
     403,

@@ -8,7 +8,8 @@
 The parent only forks, waits and passes the stop on, with the stop signals blocked and taken one by one. A
 watchdog that is killed takes its process along (the kernel sees to it) and both are started again. A process
 that ends in order while nobody stops the group is replaced: TERM to a worker drains it and a new one takes
-its place. An ending that needs a person ends the group with that code.
+its place. An ending that needs a person ends the group with that code. HUP goes to the members that take it;
+if there is none it is a stop like TERM.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ _log = logging.getLogger("vx.gateways.group")
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One process of the group: `run` is called in it, once per life, and returns its exit code."""
+    """One process of the group: `run` is called in it, once per life, and returns its exit code.
+
+    `takes_hangup`: HUP makes it read its files again, and is no end.
+    """
 
     title: str
     run: Callable[[], int]
+    takes_hangup: bool = False
 
 
 def run_group(
@@ -125,8 +130,18 @@ class _Group:
         try:
             die_with_parent(parent_pid)
             os.setpgid(0, 0)  # a Ctrl-C at the terminal is the parent's: he keeps the order of the stop
+            if member.takes_hangup:
+                signal.signal(
+                    signal.SIGHUP, signal.SIG_IGN
+                )  # `run_watched` passes it on, as soon as it is there
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            code = run_watched(member.run, member.title, policy=self._policy, on_fatal=self._on_fatal)
+            code = run_watched(
+                member.run,
+                member.title,
+                policy=self._policy,
+                on_fatal=self._on_fatal,
+                passes_hangup=member.takes_hangup,
+            )
         except BaseException as error:
             _log.critical("watchdog of %s ends by an uncaught %r", member.title, error, exc_info=True)
         finally:
@@ -143,7 +158,11 @@ class _Group:
         else:
             info = signal.sigtimedwait(_WAITED_FOR, max(0.0, until - time.monotonic()))
             number = 0 if info is None else info.si_signo
-        if number in STOP_SIGNALS and self._ending is None:
+        takers = [seat.pid for seat in self._seats if seat.member.takes_hangup]
+        if number == signal.SIGHUP and takers:
+            for pid in filter(None, takers):
+                os.kill(pid, signal.SIGHUP)
+        elif number in STOP_SIGNALS and self._ending is None:
             self._ending = ExitCode.OK
         with suppress(ChildProcessError):
             while (child := os.waitpid(-1, os.WNOHANG))[0]:

@@ -61,7 +61,7 @@ _decode = msgspec.json.Decoder(_Wire).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def decode_request(text: bytes) -> Request:
+def decode_request(text: bytes | str) -> Request:
     """The request in `text`; members with other names are ignored, of repeated ones the last counts.
 
     Raises: BadRequest.

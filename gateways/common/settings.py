@@ -9,8 +9,9 @@ Source: protocol.md 10.3, 10.4, 1.9; 12.5 number 74.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -66,24 +67,44 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"TokenSettings(name={self.name!r})"
 
 
+class AuthenticationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who proves the identity of clients: `accounts` (ours, in the data directory) or an HTTP `service`.
+
+    `auth_url`, `sign_url`: where the service is asked; one of the two may be missing, its method then is
+    error 2. `timeout_s`: for one answer, the wait for a free thread included.
+
+    Source: protocol.md 9.9.
+    """
+
+    mode: Literal["accounts", "service"] = "accounts"
+    auth_url: Annotated[str, Meta(max_length=2_048)] | None = None
+    sign_url: Annotated[str, Meta(max_length=2_048)] | None = None
+    timeout_s: Annotated[float, Meta(ge=0.01, le=600)] = 1.0
+
+
 class ListenerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Some addresses, and who may do what over them.
 
     With `token`s a request needs one of them; with `allow_cidrs` a peer needs an address in one of them;
     both given, both are needed. `methods`: `internal` (all), `public` (see `methods`) or a list. A request
-    with an `Origin` (a browser sends one) is refused unless `origins` lists it.
+    with an `Origin` (a browser sends one) is refused unless `origins` lists it. `tls_certificate` (with the
+    chain) and `tls_key` are files in PEM; with them TLS is spoken, and nothing else. `trusted_proxies`:
+    networks whose word on the address of a client is believed, see `vxutils.http.client_address`.
     """
 
     bind: Addresses
     methods: Literal["internal", "public"] | Words = "internal"
     allow_cidrs: Words = ()
     origins: Words = ()
+    tls_certificate: PathText | None = None
+    tls_key: PathText | None = None
+    trusted_proxies: Words = ()
     token: tuple[TokenSettings, ...] = ()
 
 
 def listener_problems(path: str, listener: ListenerSettings, allow_open_bind: bool) -> list[str]:
     """Everything wrong with one listener, in words; tokens are named, never shown."""
-    addresses, problems = _bind_problems(f"{path}.bind", listener.bind)
+    addresses, problems = bind_problems(f"{path}.bind", listener.bind)
     if isinstance(listener.methods, tuple):
         problems += [
             f"{path}.methods: {name!r} is no method" for name in listener.methods if name not in BY_METHOD
@@ -91,11 +112,9 @@ def listener_problems(path: str, listener: ListenerSettings, allow_open_bind: bo
         if not listener.methods:
             ready = " or ".join(f'"{name}"' for name in READY_SETS)
             problems.append(f"{path}.methods: the list is empty; give {ready}, or the names of methods")
-    problems += [
-        f"{path}.allow_cidrs: {text!r} is no network such as 10.0.0.0/8 or fd00::/8"
-        for text in listener.allow_cidrs
-        if not _is_network(text)
-    ]
+    problems += network_problems(f"{path}.allow_cidrs", listener.allow_cidrs)
+    problems += network_problems(f"{path}.trusted_proxies", listener.trusted_proxies)
+    problems += tls_problems(path, listener.tls_certificate, listener.tls_key)
     for index, token in enumerate(listener.token):
         problems += _token_problems(f"{path}.token[{index}]", token)
     if not (listener.token or listener.allow_cidrs or allow_open_bind):
@@ -110,7 +129,7 @@ def listener_problems(path: str, listener: ListenerSettings, allow_open_bind: bo
 
 def monitor_problems(path: str, bind: Sequence[str], allow_open_bind: bool) -> list[str]:
     """Everything wrong with the addresses of a monitor, which asks nobody who he is."""
-    addresses, problems = _bind_problems(path, bind)
+    addresses, problems = bind_problems(path, bind)
     if allow_open_bind:
         return problems
     return problems + [
@@ -139,12 +158,64 @@ def backend_problems(path: str, texts: Sequence[str]) -> list[str]:
     return problems
 
 
+def network_problems(path: str, texts: Sequence[str]) -> list[str]:
+    """Everything that is no network in a list of networks."""
+    return [
+        f"{path}: {text!r} is no network such as 10.0.0.0/8 or fd00::/8"
+        for text in texts
+        if not _is_network(text)
+    ]
+
+
+def tls_problems(path: str, certificate: str | None, key: str | None) -> list[str]:
+    """What is wrong with the names of the two files; whether they can be used is seen at the start."""
+    if (certificate is None) == (key is None):
+        return []
+    missing = "tls_key" if key is None else "tls_certificate"
+    return [f"{path}.{missing}: missing, but TLS needs both a certificate and its key"]
+
+
+def authentication_problems(
+    settings: AuthenticationSettings, names: Mapping[str, str], path: str = "authentication"
+) -> list[str]:
+    """Everything wrong with the section; `names` are those of the file, where they differ (`config.json`)."""
+    urls = {"auth_url": settings.auth_url, "sign_url": settings.sign_url}
+    problems = []
+    for name, url in urls.items():
+        at = names.get(f"{path}.{name}", f"{path}.{name}")
+        if url is None:
+            continue
+        if settings.mode == "accounts":
+            problems.append(f'{at}: is not used with mode "accounts"; mode = "service" uses it')
+        else:
+            problems += [f"{at}: {text}" for text in url_problems(url)]
+    if settings.mode == "service" and not any(urls.values()):
+        problems.append(f'{path}: mode "service" needs auth_url or sign_url')
+    return problems
+
+
+def url_problems(url: str) -> list[str]:
+    """What keeps a text from being the URL of a service; a password in it is not repeated."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ["is no valid URL"]
+    if parts.username is not None or parts.password is not None:
+        return ["a name or password in a URL is not taken"]
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        return ["a URL is printable ASCII characters without spaces"]
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        return [f"{url!r} is no URL such as http://127.0.0.1:8000/auth"]
+    return []
+
+
 def is_loopback(address: Address) -> bool:
     """Whether only this machine can reach the address."""
     return address.is_unix or ipaddress.ip_address(address.host).is_loopback
 
 
-def _bind_problems(path: str, texts: Sequence[str]) -> tuple[list[Address], list[str]]:
+def bind_problems(path: str, texts: Sequence[str]) -> tuple[list[Address], list[str]]:
     """The addresses that can be read, and what is wrong with all of them."""
     addresses: list[Address] = []
     problems: list[str] = []

@@ -36,6 +36,21 @@ class CClient(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_timeout: float | UnsetType = UNSET
 
 
+class CConsumer(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer of one topic."""
+
+    brokers: str
+    topic: str
+    partition: int | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+
+
+def consumer_table(consumer: CConsumer) -> Table:
+    """Our section; the number of messages that may wait, and the offset, are our own business."""
+    return {"brokers": consumer.brokers, "topic": consumer.topic} | PLACEHOLDER
+
+
 class CMonitor(msgspec.Struct, frozen=True, kw_only=True):
     """A plain server."""
 
@@ -49,6 +64,15 @@ class CMonitor(msgspec.Struct, frozen=True, kw_only=True):
 def addresses(value: str | tuple[str, ...]) -> list[str]:
     """One address or several, as a list."""
     return [value] if isinstance(value, str) else list(value)
+
+
+def authentication_table(auth_url: str, sign_url: str, backend_timeout: float | UnsetType) -> Table:
+    """Our section of an external authentication service, which the C system requires.
+
+    An empty URL (refused there) is none.
+    """
+    table: Table = {"mode": "service", "auth_url": auth_url, "sign_url": sign_url}
+    return table if backend_timeout is UNSET else table | {"timeout_s": backend_timeout}
 
 
 def client_table(client: CClient) -> Table:

@@ -29,6 +29,7 @@ def assert_equal_in_value(got: str, expected: str) -> None:
     """Raises: AssertionError naming the place of the first difference."""
     assert not _BLANK.search(_TEXT.sub('""', got)), f"blanks between tokens: {got}"
     reply = json.loads(got)
+    assert type(reply.pop("sequence", 0)) is int, got  # which queries tell it is tested with the engine
     if reply["error"] is not None:
         # Ours says more than the C system's; what it says is checked where the rules are.
         data = reply["error"].pop("data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.conformance import differences_http, differences_services
+from tests.conformance import differences_http, differences_services, differences_websocket
 from tests.conformance.differences import CLASSES, DIFFERENCES, UNRECORDED
 from tests.conformance.replay import VECTORS, records
 
@@ -21,6 +21,7 @@ def test_page_and_table_name_the_same_differences() -> None:
     named = [row[0] for row in rows()]
     assert len(named) == len(set(named)), "each once"
     tables = [CLASSES, differences_http.CLASSES, differences_services.CLASSES]
+    tables += [differences_websocket.CLASSES]
     assert sorted(named) == sorted(name for table in tables for name in table)
 
 

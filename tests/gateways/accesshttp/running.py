@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tests.support.processes import wait_until
 from vxnet.address import Address, parse_address
@@ -182,13 +182,20 @@ class HttpClient:
 
 
 class Gateway:
-    """One accesshttp on its own data directory; started on entry, ended on exit."""
+    """One gateway on a data directory, its own unless given; started on entry, ended on exit."""
+
+    NAME = "accesshttp"
 
     def __init__(
-        self, directory: Path, config: dict[str, Any] | str, *, arguments: Sequence[str] = ()
+        self,
+        directory: Path,
+        config: dict[str, Any] | str,
+        *,
+        arguments: Sequence[str] = (),
+        data_dir: Path | None = None,
     ) -> None:
         self.directory = directory
-        self.data_dir = directory / "gateway"
+        self.data_dir = data_dir or directory / "gateway"
         self.config_path = directory / ("gateway.toml" if isinstance(config, str) else "gateway.json")
         self.config_path.write_text(config if isinstance(config, str) else json.dumps(config))
         self.addresses: list[Address] = []
@@ -196,7 +203,7 @@ class Gateway:
         self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -211,7 +218,7 @@ class Gateway:
     def launch(self, *words: str) -> None:
         """Start with these words (default: `run`) without waiting."""
         role = list(words or ("run",))
-        command = [sys.executable, "-m", "gateways.accesshttp", role[0], str(self.config_path)]
+        command = [sys.executable, "-m", f"gateways.{self.NAME}", role[0], str(self.config_path)]
         command += ["--data-dir", str(self.data_dir), *role[1:], *self._arguments]
         with self._path("stdout").open("wb") as stdout, self._path("stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -223,7 +230,7 @@ class Gateway:
                 start_new_session=True,
             )
 
-    def start(self) -> Gateway:
+    def start(self) -> Self:
         """Start the whole gateway; ready when all workers have come to the listener."""
         self.launch()
         try:
@@ -281,7 +288,7 @@ class Gateway:
         return len(self._ready_lines())
 
     def _ready_lines(self) -> list[str]:
-        start = "accesshttp listener ready: "
+        start = f"{self.NAME} listener ready: "
         lines = self.stdout.splitlines(keepends=True)
         return [line.removeprefix(start) for line in lines if line.startswith(start) and line.endswith("\n")]
 
@@ -296,13 +303,13 @@ class Gateway:
         """The process of a role (`listener`, `worker_0`), found by what `ps` shows. 0 if there is none."""
         for watchdog in children(self.pid):
             for process in children(watchdog):
-                if title(process) == f"accesshttp_{role}":
+                if title(process) == f"{self.NAME}_{role}":
                     return process
         return 0
 
     def watchdog_of(self, role: str) -> int:
         """The watchdog of a role."""
-        return next(pid for pid in children(self.pid) if title(pid) == f"accesshttp_{role} watchdog")
+        return next(pid for pid in children(self.pid) if title(pid) == f"{self.NAME}_{role} watchdog")
 
     @property
     def stdout(self) -> str:

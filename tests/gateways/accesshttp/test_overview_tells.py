@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateways.accesshttp.numbers import METRICS, UNREADABLE_CODE, reply_code
+from gateways.accesshttp.numbers import METRICS
+from gateways.common.numbers import UNREADABLE_CODE, reply_code
 from tests.gateways.accesshttp.running import NOWHERE, Gateway, toml_gateway
 from tests.support.configs import toml_config
 from tests.support.processes import EngineProcess, wait_until

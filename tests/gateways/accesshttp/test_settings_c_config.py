@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateways.accesshttp.settings import HttpSettings, LoadedSettings, load_settings
+from gateways.accesshttp.settings import AccesshttpSettings, HttpSettings, load_settings
+from vxutils.entry import LoadedSettings
 from vxutils.settings import SettingsError
 from vxutils.settings.sections import BUF_LIMIT_MAX
 
@@ -84,7 +85,9 @@ def least() -> dict[str, Any]:
     }
 
 
-def load(directory: Path, config: dict[str, Any], allow_open_bind: bool = False) -> LoadedSettings:
+def load(
+    directory: Path, config: dict[str, Any], allow_open_bind: bool = False
+) -> LoadedSettings[AccesshttpSettings]:
     path = directory / "config.json"
     path.write_text(json.dumps(config, indent=1))
     return load_settings(path, allow_open_bind)

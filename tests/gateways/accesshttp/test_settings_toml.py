@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateways.accesshttp.settings import AccesshttpSettings, LoadedSettings, load_settings
+from gateways.accesshttp.settings import AccesshttpSettings, load_settings
+from vxutils.entry import LoadedSettings
 from vxutils.settings import SettingsError, setting_paths
 
 ROOT = Path(__file__).parents[3]
@@ -18,7 +19,7 @@ PACKAGED = ROOT / "gateways" / "accesshttp" / "default.toml"
 TOKENS = {"listener[].token[].name", "listener[].token[].token", "listener[].token[].file"}
 
 
-def load(directory: Path, text: str, allow_open_bind: bool = False) -> LoadedSettings:
+def load(directory: Path, text: str, allow_open_bind: bool = False) -> LoadedSettings[AccesshttpSettings]:
     path = directory / "settings"
     path.write_text(text)
     return load_settings(path, allow_open_bind)
@@ -73,6 +74,14 @@ TOKEN = '[[listener.token]]\nname = "office"\n'
 REFUSED = [
     ("worker_nun = 1\n", "worker_nun: unknown setting; did you mean worker_num?"),
     ("worker_num = 0\n", "worker_num: 0 is outside 1..64"),
+    (
+        "[[listener]]\nbind = ['tcp@127.0.0.1:1']\ntls_certificate = 'a'\n",
+        "listener[0].tls_key: missing, but TLS needs both",
+    ),
+    (
+        "[[listener]]\nbind = ['tcp@127.0.0.1:1']\ntrusted_proxies = ['proxy']\n",
+        "listener[0].trusted_proxies: 'proxy' is no network",
+    ),
     ("timeout_s = 0\n", "timeout_s: 0 is outside 0.01..3600"),
     ("wire_style = 'C'\n", "wire_style: 'C' is not one of plain, viabtc"),
     ("listener = []\n", "listener: 0 entries, but must have 1..16"),
