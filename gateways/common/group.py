@@ -6,7 +6,8 @@
     started first to last, stopped last to first, each waited for
 
 The parent only forks, waits and passes the stop on, with the stop signals blocked and taken one by one. A
-watchdog that is killed takes its process along (the kernel sees to it) and both are started again. A process
+watchdog that is killed takes its process along (the kernel sees to it) and both are started again, as soon
+as the process is dead: until then it holds the addresses that the next one needs. A process
 that ends in order while nobody stops the group is replaced: TERM to a worker drains it and a new one takes
 its place. An ending that needs a person ends the group with that code. HUP goes to the members that take it;
 if there is none it is a stop like TERM.
@@ -26,13 +27,15 @@ from typing import Final, NoReturn
 import msgspec
 
 from vxutils.exits import NOT_RESTARTED, ExitCode
-from vxutils.process import STOP_SIGNALS, die_with_parent, set_title
+from vxutils.process import STOP_SIGNALS, adopt_orphans, die_with_parent, set_title
 from vxutils.watchdog import Backoff, RestartPolicy, run_watched
 
 _WAITED_FOR: Final = frozenset({*STOP_SIGNALS, signal.SIGCHLD})
 _IGNORED: Final = (signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE)
 _KILL_MARGIN_S: Final = 5.0
 """A watchdog kills its own worker first; this is for a watchdog that hangs."""
+_ORPHAN_TIMEOUT_S: Final = 5.0
+_ORPHAN_POLL_S: Final = 0.001
 
 _log = logging.getLogger("vx.gateways.group")
 
@@ -60,6 +63,7 @@ def run_group(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    adopt_orphans()
     set_title(title)
     try:
         return group.run(mask_before)
@@ -188,6 +192,7 @@ class _Group:
             seat.due = time.monotonic() + seat.backoff.delay_after_s(time.monotonic() - seat.born)
             return
         _log.critical("watchdog of %s ended with %d; starting it again", title, code)
+        _await_orphans_of(pid)
         seat.due = time.monotonic() + seat.backoff.delay_after_s(time.monotonic() - seat.born)
 
     def _stop(self, seat: _Seat) -> None:
@@ -201,3 +206,12 @@ class _Group:
                 _log.error("watchdog of %s did not stop, killed", seat.member.title)
                 os.kill(seat.pid, signal.SIGKILL)
                 kill_at = time.monotonic() + _KILL_MARGIN_S
+
+
+def _await_orphans_of(watchdog_pid: int) -> None:
+    """What a dead watchdog left was killed by the kernel, is in its process group, and is ours to reap."""
+    give_up_at = time.monotonic() + _ORPHAN_TIMEOUT_S
+    with suppress(ChildProcessError):
+        while time.monotonic() < give_up_at:
+            if not os.waitpid(-watchdog_pid, os.WNOHANG)[0]:
+                time.sleep(_ORPHAN_POLL_S)

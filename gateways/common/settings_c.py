@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from vxutils.settings.c_sections import given
 from vxutils.settings.sections import BUF_LIMIT_MAX
 
 Table = dict[str, Any]
@@ -48,7 +49,7 @@ class CConsumer(msgspec.Struct, frozen=True, kw_only=True):
 
 def consumer_table(consumer: CConsumer) -> Table:
     """Our section; the number of messages that may wait, and the offset, are our own business."""
-    return {"brokers": consumer.brokers, "topic": consumer.topic} | PLACEHOLDER
+    return {"brokers": consumer.brokers, "topic": consumer.topic} | given(partition=consumer.partition)
 
 
 class CMonitor(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways.accesshttp.running import ROOT, children, title, wait_for_end_of
+from tests.gateways.accesshttp.running import ROOT, children, title
 from tests.support.processes import wait_until
 from vxutils.exits import ExitCode
 
@@ -22,6 +22,7 @@ from gateways.common.group import Member, run_group
 from vxutils.watchdog import RestartPolicy
 
 book = Path(sys.argv[1])
+ballast_bytes = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 
 def write(text):
     with book.open("a") as file:
@@ -29,7 +30,7 @@ def write(text):
 
 def member(name, code):
     def run():
-        stopped = []
+        stopped, ballast = [], b"x" * ballast_bytes  # all that has to be given back when it dies
         signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
         write(f"{name} begins")
         while not stopped and code is None:
@@ -39,7 +40,7 @@ def member(name, code):
         return code or 0
     return Member(f"member_{name}", run)
 
-codes = {"one": None, "two": None, "three": int(sys.argv[2]) if len(sys.argv) > 2 else None}
+codes = {"one": None, "two": None, "three": int(sys.argv[2]) if sys.argv[2:] and sys.argv[2] else None}
 members = [member(name, code) for name, code in codes.items()]
 sys.exit(run_group(members, "group", RestartPolicy(stop_timeout_s=5), lambda text: None))
 """
@@ -101,13 +102,14 @@ def test_a_member_told_to_stop_is_replaced(tmp_path: Path) -> None:
         running.wait_for("two begins", 2)
 
 
-def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
-    with Running(tmp_path) as running:
+def test_a_killed_watchdog_is_replaced_when_its_member_is_dead(tmp_path: Path) -> None:
+    """Until then the member holds its addresses."""
+    with Running(tmp_path, "", "300000000") as running:
         begun(running)
         member = running.pid_of("one")
         os.kill(children(running.process.pid)[0], signal.SIGKILL)
-        wait_for_end_of(member)
         running.wait_for("one begins", 2)
+        assert not Path(f"/proc/{member}").exists()
 
 
 def test_an_ending_that_needs_a_person_ends_the_group(tmp_path: Path) -> None:
