@@ -3,7 +3,7 @@
     start: threads -> RPC server -> monitor -> ready
     stop: no new connections -> what was asked is answered -> closed
 
-Any number of them may run on one data directory: it is only read.
+Any number of them may run on one data directory or one database: it is only read.
 
 Source: protocol.md 7.
 """
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from gateways.readhistory.embedded import EmbeddedHistory
+from gateways.readhistory.mysql import MysqlHistory
 from gateways.readhistory.replies import Replies
 from gateways.readhistory.service import HistoryService
 from gateways.readhistory.settings import ReadhistorySettings
+from gateways.readhistory.store import HistoryStore
 from gateways.readhistory.watching import Watching
 from vxnet.address import parse_address
 from vxnet.loop import new_event_loop
@@ -48,11 +50,11 @@ def run_worker(
 ) -> int:
     """Serves until told to stop; the exit code. Raises: AddressError."""
     loop = new_event_loop()
-    path = data_directory / HISTORY_FILE
+    is_embedded = settings.history.store == "embedded"
     service = HistoryService(
         loop,
-        lambda: EmbeddedHistory(path, settings.query_timeout_s),
-        Replies(settings.wire_style, settings.debug),
+        _opener(settings, data_directory),
+        Replies(settings.wire_style, settings.debug, rounds=is_embedded),
         settings.worker_num,
     )
     svr = settings.svr
@@ -99,3 +101,13 @@ def run_worker(
         loop.close()
     _log.info("stopped")
     return ExitCode.OK
+
+
+def _opener(settings: ReadhistorySettings, data_directory: Path) -> Callable[[], HistoryStore]:
+    """Makes the store of one thread."""
+    timeout_s = settings.query_timeout_s
+    if settings.history.store == "embedded":
+        return lambda: EmbeddedHistory(data_directory / HISTORY_FILE, timeout_s)
+    database = settings.mysql.history
+    assert database is not None, "the settings were checked"
+    return lambda: MysqlHistory(database, timeout_s)

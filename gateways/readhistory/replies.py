@@ -46,10 +46,12 @@ _TRADE_DECIMAL = re.compile(r'("[afp]":")(-?[0-9.]+e[-+][0-9]+)(?=")')
 class Replies:
     """Answers in one wire style; shared by all threads: nothing in it changes what they get.
 
-    `debug` indents replies by four spaces, as the C system can.
+    `debug` indents replies by four spaces, as the C system can. `rounds`: the store keeps all digits, so that
+    those which the C system's columns do not have are rounded off in its style; a database has done so.
     """
 
-    def __init__(self, style: WireStyle, debug: bool) -> None:
+    def __init__(self, style: WireStyle, debug: bool, rounds: bool = True) -> None:
+        self._rounds = rounds
         self._plain = style == "plain"
         self._comma, self._colon = (",", ":") if self._plain else (", ", ": ")
         self._time: Callable[[int], str] = _time_plain if self._plain else _time_viabtc
@@ -157,7 +159,8 @@ class Replies:
         return "{" + self._comma.join(f'"{name}"{self._colon}{value}' for name, value in members) + "}"
 
     def _decimal(self, text: str, scale: int) -> str:
-        return f'"{exact_text(text) if self._plain else column_text(text, scale)}"'
+        rounds = self._rounds and not self._plain
+        return f'"{column_text(text, scale) if rounds else exact_text(text)}"'
 
     def _detail(self, row: BalanceRow) -> str:
         """The stored object with its numbers as they are written; `{}` for anything else."""

@@ -25,6 +25,8 @@ from vxutils.settings.c_sections import (
     decode_c,
     given,
     log_table,
+    mysql_names,
+    mysql_table,
     process_table,
     server_table,
 )
@@ -33,14 +35,14 @@ from vxutils.settings.sections import BUF_LIMIT_MAX
 Table = dict[str, Any]
 
 C_STORES: Final = {"db_history": "MySQL"}
-"""The section that names a server; the C system requires it."""
+"""The section that names a server; with `--embedded` it is warned about and not used."""
 
-C_NAMES: Final = COMMON_C_NAMES
+C_NAMES: Final = COMMON_C_NAMES | mysql_names("mysql.history", "db_history")
 """Paths of our settings by which the file knows them otherwise; for the words of a refusal."""
 
 
 class CReadhistory(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole file. The store is required by the C system; here it may go with `--embedded`."""
+    """The whole file. The database is required by the C system; here it may go with `--embedded`."""
 
     debug: bool | UnsetType = UNSET
     process: CProcess | UnsetType = UNSET
@@ -65,5 +67,7 @@ def translate(config: Table) -> Translated:
         "svr": server,
         "monitor": {"address": ""},  # the C system has none, so its port may be anybody's
         "wire_style": "viabtc",
+        "history": {"store": "mysql"},
+        "mysql": {} if c.db_history is UNSET else {"history": mysql_table(c.db_history)},
     }
     return Translated(table | given(debug=c.debug, worker_num=c.worker_num), warnings)

@@ -72,6 +72,21 @@ class CMysql(msgspec.Struct, frozen=True, kw_only=True, rename={"password": "pas
     charset: str = "utf8"
 
 
+def mysql_table(database: CMysql) -> Table:
+    """Our section of a MySQL database."""
+    table: Table = msgspec.to_builtins(database)
+    table["password"] = table.pop("pass")
+    return table
+
+
+def mysql_names(section: str, c_section: str) -> dict[str, str]:
+    """Paths of our section of a database as a C file has them."""
+    names = {
+        f"{section}.{name}": f"{c_section}.{name}" for name in ("host", "port", "user", "name", "charset")
+    }
+    return names | {section: c_section, f"{section}.password": f"{c_section}.pass"}
+
+
 class CRedis(msgspec.Struct, frozen=True, kw_only=True):
     """A Redis behind sentinels."""
 

@@ -40,11 +40,12 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where fatal log lines are sent: `address` is "ip:port" of the alert centre, None = nowhere.
 
-    `host` is the name of this machine in those lines; empty = the name the system has.
+    The default is where an alert centre on this machine listens; datagrams to nobody do no harm. `host` is
+    the name of this machine in those lines; empty = the name the system has.
     """
 
     host: Annotated[str, Meta(max_length=64)] = ""
-    address: AddressText | None = None
+    address: AddressText | None = "127.0.0.1:4444"
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):

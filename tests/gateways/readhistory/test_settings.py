@@ -14,6 +14,7 @@ from gateways.readhistory.settings import ReadhistorySettings, load_settings
 from tests.gateways.readhistory.samples import c_config
 from tests.matchengine.settings.test_default_file_holds_the_defaults import paths_of
 from vxutils.settings import SettingsError, setting_paths
+from vxutils.store.mysql.settings import MysqlSettings
 
 ROOT = Path(__file__).parents[3]
 PACKAGED = ROOT / "gateways" / "readhistory" / "default.toml"
@@ -28,7 +29,8 @@ def load_c(directory: Path, config: dict[str, Any], embedded: bool = True) -> Re
 def test_default_file_holds_the_defaults() -> None:
     loaded = load_settings(PACKAGED, embedded=False)
     assert (loaded.settings, loaded.warnings) == (ReadhistorySettings(), [])
-    assert set(paths_of(tomllib.loads(PACKAGED.read_text()))) == set(setting_paths(ReadhistorySettings))
+    shown = set(paths_of(tomllib.loads(PACKAGED.read_text())))
+    assert shown | {"mysql.history"} == set(setting_paths(ReadhistorySettings))
     assert (ROOT / "etc" / "readhistory.toml").read_bytes() == PACKAGED.read_bytes()
 
 
@@ -72,9 +74,13 @@ def test_a_wrong_c_configuration_is_refused(tmp_path: Path, changed: dict[str, A
         load_c(tmp_path, c_config(**changed))
 
 
-def test_a_database_is_never_ignored_silently(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="names a MySQL server"):
-        load_c(tmp_path, c_config(), embedded=False)
+def test_a_database_is_used_unless_told_otherwise(tmp_path: Path) -> None:
+    settings = load_c(tmp_path, c_config(), embedded=False)
+    assert (settings.history.store, settings.mysql.history) == (
+        "mysql",
+        MysqlSettings(host="127.0.0.1", user="nobody", password="none", name="trade_history"),
+    )
+    assert load_c(tmp_path, c_config(), embedded=True).history.store == "embedded"
     without = c_config()
     del without["db_history"]
     with pytest.raises(SettingsError, match="db_history: missing"):
@@ -88,7 +94,8 @@ def test_a_database_is_never_ignored_silently(tmp_path: Path) -> None:
         ("worker_num = 101", "worker_num: 101 is outside 1..100"),
         ("[svr]\nbind = ['tcp@127.0.0.1:99999']", "svr.bind"),
         ("[monitor]\naddress = 'tcp@0.0.0.0:7425'", "monitor.address"),
-        ("[db_history]\nhost = 'db'", "names a MySQL server (host db)"),
+        ("[history]\nstore = 'mysql'", "mysql.history: missing, but required"),
+        ("[mysql.history]\nhost = 'db'\nuser = 'vx'", "mysql.history.name: missing"),
     ],
 )
 def test_what_can_not_work_is_refused(tmp_path: Path, toml: str, sentence: str) -> None:
