@@ -12,12 +12,12 @@ from marketprice.core.calendar import Calendar
 from marketprice.main import NAME, run_worker
 from marketprice.rebuild import NoHistory, rebuild
 from marketprice.settings import load_settings
-from marketprice.zone import open_zone
 from vxnet.clock import SystemClock
 from vxutils import entry
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import configure
 from vxutils.process import DirectoryLock
+from vxutils.zone import open_zone
 
 DESCRIPTORS_BESIDE_CONNECTIONS: Final = 64  # two stores, log, monitor, the loop's own
 DEFAULT_SETTINGS: Final = Path(__file__).with_name("default.toml")

@@ -17,18 +17,19 @@ import asyncio
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from marketprice.core.kline import Retention
 from marketprice.core.market import Markets
-from marketprice.feed import DealsFeed, position_of, publish
+from marketprice.core.trades import Deal
+from marketprice.feed import Feed, position_of, publish
 from marketprice.messages import BadMessage, decode_deal
 from marketprice.persistence import Position, Store
 from vxnet.clock import Clock, OncePer
 from vxnet.timer import Timer
 from vxutils.disk import Disk
 
-POLL_S: Final = 0.02
+POLL_S: Final = 0.005  # a look at shared memory
 STEP_MESSAGES: Final = 500  # some 5 ms
 SAVE_S: Final = 1.0
 SAVE_DEALS: Final = 5_000  # some 25 ms
@@ -39,10 +40,22 @@ LOG_PERIOD_S: Final = 60.0
 _log = logging.getLogger("vx.marketprice.ingest")
 
 
-class Ingest:
-    """Feeds `markets` from `position` on, between `start` and `stop`.
+class Follower(Protocol):
+    """Who wants to know what becomes of the state."""
 
-    `saved` is how far the store is; `trouble` what keeps it from going on, None if nothing does.
+    def took(self, deals: list[Deal], position: Position) -> None:
+        """Deals were taken in; the state is at `position`."""
+
+    def dropped(self) -> None:
+        """Old candles were dropped."""
+
+
+class Ingest:
+    """Feeds `markets` between `start` and `stop` with what `feed` has behind `position`.
+
+    `follower` is told of it. `is_beside_recorder`: the feed is of its messages, which it keeps for us.
+    `saved` is how far the store is; `trouble` what keeps it from going on, None if
+    nothing does.
     """
 
     def __init__(
@@ -51,25 +64,31 @@ class Ingest:
         directory: Path,
         markets: Markets,
         position: Position,
-        feed: DealsFeed,
+        feed: Feed,
         store: Store,
         retention: Retention,
         clock: Clock,
         disk: Disk,
+        follower: Follower | None = None,
+        *,
+        is_beside_recorder: bool = True,
     ) -> None:
         self.markets = markets
         self.position = position
         self.saved = position
         self.deals = 0
         self.bad_messages = 0
+        self._unsaved = 0
         self._save_trouble: str | None = None
         self._loop = loop
         self._directory = directory
-        self._feed = feed
+        self.feed = feed
         self._store = store
         self._retention = retention
         self._clock = clock
         self._disk = disk
+        self._follower = follower
+        self._is_beside_recorder = is_beside_recorder
         self._next_step: asyncio.Handle | None = None
         self._failure_log = OncePer(LOG_PERIOD_S)
         self._bad_log = OncePer(LOG_PERIOD_S)
@@ -82,10 +101,10 @@ class Ingest:
     @property
     def trouble(self) -> str | None:
         """What an operator should look at."""
-        return self._save_trouble or self._feed.trouble
+        return self._save_trouble or self.feed.trouble
 
     def start(self) -> None:
-        """Begins. HistoryChanged comes out of the loop if the feed can not go on."""
+        """Begins. FeedBroken comes out of the loop if the feed can not go on."""
         self._publish()
         self.step()
         for timer in self._timers:
@@ -100,25 +119,33 @@ class Ingest:
         self.save()
 
     def step(self) -> None:
-        """Takes the next messages in, if there are any. Raises: HistoryChanged."""
+        """Takes the next messages in, if there are any. Raises: FeedBroken."""
         if self._next_step is not None:
             self._next_step.cancel()
             self._next_step = None
-        if self.position.offset - self.saved.offset >= UNSAVED_MAX:
+        if self._unsaved >= UNSAVED_MAX:
             return
-        messages = self._feed.read(self.position, STEP_MESSAGES)
+        messages = self.feed.poll(STEP_MESSAGES)
         if not messages:
             return
+        deals: list[Deal] = []
         for message in messages:
             try:
-                self.markets.apply(decode_deal(message.payload, message.offset))
-                self.deals += 1
+                deal = decode_deal(message.payload, message.offset)
+                if not self._is_beside_recorder:
+                    deal.offset = deal.id  # offsets of a topic that is made anew go back
+                self.markets.apply(deal)
+                deals.append(deal)
             except BadMessage as error:
                 self.bad_messages += 1
                 if self._bad_log.allows(self._clock.monotonic_us() / 1_000_000):
                     _log.error("message %d is no deal, skipped: %s", message.offset, error)
+        self.deals += len(deals)
+        self._unsaved += len(messages)
         self.position = position_of(messages[-1])
-        if self.position.offset - self.saved.offset >= SAVE_DEALS:
+        if self._follower is not None:
+            self._follower.took(deals, self.position)
+        if self._unsaved >= SAVE_DEALS:
             self.save()
         if len(messages) == STEP_MESSAGES:
             self._next_step = self._loop.call_soon(self.step)
@@ -136,6 +163,7 @@ class Ingest:
             self._fail("market data can not be saved", error)
             return
         self.saved = self.position
+        self._unsaved = 0
         self._save_trouble = None
         self._publish()
 
@@ -143,12 +171,16 @@ class Ingest:
         """Forgets candles that are older than they are kept. Raises: StoreDamaged."""
         limits = self._retention.limits(self._clock.wall_us() // 1_000_000)
         self.markets.drop_before(limits)
+        if self._follower is not None:
+            self._follower.dropped()
         try:
             self._store.drop_before(self.markets, limits)
         except sqlite3.OperationalError as error:
             self._fail("old candles can not be deleted", error)
 
     def _publish(self) -> None:
+        if not self._is_beside_recorder:
+            return  # brokers keep what they are told to keep
         try:
             publish(self._disk, self._directory, self.saved)
         except OSError as error:

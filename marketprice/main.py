@@ -19,17 +19,18 @@ from typing import Final
 
 from marketprice.core.calendar import Calendar
 from marketprice.core.market import Markets
-from marketprice.feed import DealsFeed, HistoryChanged
+from marketprice.feed import Feed, open_feed
 from marketprice.ingest import Ingest
+from marketprice.kafka_deals import KafkaDeals
 from marketprice.market_list import MarketList
 from marketprice.persistence import FILE_NAME, Position, Store, StoreDamaged, StoreRefused
 from marketprice.rebuild import NoHistory, rebuild, remove
 from marketprice.requests import Requests
 from marketprice.server import MarketServer
 from marketprice.settings import MarketpriceSettings
+from marketprice.tickers_ring import TickerRings
 from marketprice.views import Views
 from marketprice.watching import Watching
-from marketprice.zone import open_zone
 from vxnet.address import parse_address
 from vxnet.clock import Clock, SystemClock
 from vxnet.loop import new_event_loop
@@ -40,7 +41,10 @@ from vxutils.log import Log
 from vxutils.monitor import Monitor
 from vxutils.process import announce as announce_on_stdout
 from vxutils.process import install_signals
+from vxutils.protocol.ticker import STATUS_PERIOD_S
 from vxutils.rpc.replies import ReplyFormat
+from vxutils.store.embedded.feed import FeedBroken
+from vxutils.zone import open_zone
 
 NAME: Final = "marketprice"
 MARKET_LIST_WAIT_S: Final = 1.0
@@ -95,7 +99,7 @@ class _Worker:
                 self.store.close()
         except StoreRefused as error:
             raise ProcessExit(ExitCode.CONFIG, str(error)) from error
-        except (HistoryChanged, StoreDamaged) as error:
+        except (FeedBroken, StoreDamaged) as error:
             # The next start finds the same, and makes the candles again.
             raise ProcessExit(ExitCode.FAILURE, str(error)) from error
         except sqlite3.OperationalError as error:
@@ -111,7 +115,7 @@ class _Worker:
         except StoreDamaged as error:
             _log.critical("%s; it is set aside, candles are made again from the history", error)
             self.set_aside()
-        except HistoryChanged as error:
+        except FeedBroken as error:
             _log.critical("%s; candles are made again from the history", error)
         try:
             rebuild(self.directory, self.calendar, self.zone_name, self.settings.retention, self.clock)
@@ -120,18 +124,30 @@ class _Worker:
         return self.load()
 
     def load(self) -> tuple[Markets, Position]:
-        """Raises: StoreDamaged, StoreRefused, HistoryChanged, sqlite3.OperationalError."""
+        """Raises: StoreDamaged, StoreRefused, FeedBroken, sqlite3.OperationalError."""
         self.store = Store(self.directory / FILE_NAME, self.zone_name)
-        self.feed = DealsFeed(self.directory, self.clock)
         try:
             limits = self.settings.retention.limits(self.clock.wall_us() // 1_000_000)
             markets, position = self.store.load(self.calendar, limits)
-            self.feed.read(position, 1)
+            self.feed = self.open_feed(markets, position)
+            try:
+                self.feed.poll(0)  # takes nothing, and says whether what comes next is there
+            except BaseException:
+                self.feed.close()
+                raise
         except BaseException:
-            self.feed.close()
             self.store.close()
             raise
         return markets, position
+
+    def open_feed(self, markets: Markets, position: Position) -> Feed:
+        """The deals behind `position`."""
+        topic = self.settings.deals
+        if not topic.brokers:
+            return open_feed(self.directory, position, self.clock)
+        newest = [market.recent.newest_first for market in markets.by_name.values()]
+        last_id = max((deals[0].id for deals in newest if deals), default=0)
+        return KafkaDeals(topic, position, last_id, self.clock)
 
     def set_aside(self) -> None:
         """Keeps a bad file for a person to look at; the position in it must not be believed."""
@@ -141,9 +157,22 @@ class _Worker:
         remove(path)
 
     def wire(self, markets: Markets, position: Position) -> None:
-        """Feed -> markets -> store; requests -> views -> replies."""
+        """Feed -> markets -> store and shared memory; requests -> views -> replies."""
         settings = self.settings
         self.loop = new_event_loop()
+        views = Views(settings.wire_style, settings.reply_size_bytes_max - RESULT_ROOM_BYTES)
+        self.tickers: TickerRings | None = None
+        if settings.rings.enabled and not settings.debug:  # indented replies are not the ring's texts
+            self.tickers = TickerRings(
+                self.loop,
+                self.directory,
+                markets,
+                position,
+                views,
+                settings.wire_style,
+                self.clock,
+                has_status=settings.sec_max >= STATUS_PERIOD_S,
+            )
         self.ingest = Ingest(
             self.loop,
             self.directory,
@@ -154,20 +183,23 @@ class _Worker:
             settings.retention,
             self.clock,
             Disk(),
+            self.tickers,
+            is_beside_recorder=not settings.deals.brokers,
         )
         requests = Requests(
             markets,
-            Views(settings.wire_style, settings.reply_size_bytes_max - RESULT_ROOM_BYTES),
+            views,
             settings.retention,
             self.clock,
             buckets_max=settings.buckets_max,
             cache_timeout_us=int(settings.cache_timeout_s * 1_000_000),
+            before=self.tickers.asked if self.tickers is not None else lambda market, now: None,
         )
         replies = ReplyFormat(settings.wire_style, settings.debug)
         self.server = MarketServer(self.loop, settings.svr, requests, replies, self.clock)
         self.monitor: Monitor | None = None
         if settings.monitor.address is not None:
-            watching = Watching(self.ingest, self.server)
+            watching = Watching(self.ingest, self.server, self.tickers)
             address = parse_address(settings.monitor.address)
             self.monitor = Monitor(self.loop, address, watching.health, watching.metrics)
         self.market_list = MarketList(self.loop, settings.market_source, self.know, self.clock)
@@ -184,6 +216,8 @@ class _Worker:
                 self.log.level_up if self.log else None,
                 self.log.level_down if self.log else None,
             )
+            if self.tickers is not None:
+                self.tickers.open()  # before anybody is answered
             self.ingest.start()
             self.market_list.start()
             if self.ingest.markets.by_name:
@@ -197,6 +231,8 @@ class _Worker:
             if self.monitor is not None:
                 self.monitor.stop()
             self.server.stop()
+            if self.tickers is not None:
+                self.tickers.close()
             try:
                 self.ingest.stop()
                 loop.run_until_complete(self.market_list.ended())
@@ -207,6 +243,8 @@ class _Worker:
         """Makes markets known that were never traded."""
         for name in names:
             self.ingest.markets.know(name)
+        if self.tickers is not None:
+            self.tickers.follow_markets()
         self.listen()
 
     def listen(self) -> None:

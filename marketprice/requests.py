@@ -32,7 +32,10 @@ Answer = str | ErrorCode
 
 
 class Requests:
-    """Answers from `markets`. `cache_timeout_us`: how long a result is repeated, 0 = never."""
+    """Answers from `markets`. `cache_timeout_us`: how long a result is repeated, 0 = never.
+
+    `before(market, now)` is called before anything of a market is given out that is so at the second `now`.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Requests:
         *,
         buckets_max: int,
         cache_timeout_us: int,
+        before: Callable[[Market, int], None] = lambda market, now: None,
     ) -> None:
         self._markets = markets
         self._views = views
@@ -50,6 +54,7 @@ class Requests:
         self._clock = clock
         self._buckets_max = buckets_max
         self._cache_timeout_us = cache_timeout_us
+        self._before = before
         self._cache: dict[tuple[int, bytes], tuple[int, str]] = {}
         self._wrong_period = problems.wrong_period(retention.sec_max)
         self._too_many = problems.too_many_buckets(buckets_max)
@@ -91,7 +96,9 @@ class Requests:
         period = params[1]
         if type(period) is not int or not 1 <= period <= self._retention.sec_max:
             return self._wrong_period
-        return self._views.status(market, period, status(market, period, self._now()))
+        now = self._now()
+        self._before(market, now)
+        return self._views.status(market, period, status(market, self._markets.calendar, period, now))
 
     def _kline(self, params: Params) -> Answer:
         """302 `[market, start, end, interval]`"""
@@ -109,6 +116,7 @@ class Requests:
         end = min(end, now)
         if start > end:
             return problems.START
+        self._before(market, now)
         if type(interval) is not int or base_period(interval) is None:
             return problems.INTERVAL
         found = kline(market, self._markets.calendar, self._retention, start, end, interval, now)
@@ -129,6 +137,7 @@ class Requests:
             return problems.LIMIT
         if type(last_id) is not int:
             return problems.LAST_ID
+        self._before(market, self._now())
         text = self._views.deals(market.recent.after(last_id, limit))
         return problems.REPLY_TOO_LARGE if text is None else text
 
@@ -137,7 +146,10 @@ class Requests:
         if len(params) != 1:
             return problems.wrong_count("market")
         market = self._market(params[0])
-        return problems.UNKNOWN_MARKET if market is None else self._views.last(market)
+        if market is None:
+            return problems.UNKNOWN_MARKET
+        self._before(market, self._now())
+        return self._views.last(market)
 
     def _status_today(self, params: Params) -> Answer:
         """305 `[market]`"""
@@ -146,7 +158,9 @@ class Requests:
         market = self._market(params[0])
         if market is None:
             return problems.UNKNOWN_MARKET
-        return self._views.status_today(status_today(market, self._markets.calendar, self._now()))
+        now = self._now()
+        self._before(market, now)
+        return self._views.status_today(status_today(market, self._markets.calendar, now))
 
     def _market(self, name: object) -> Market | None:
         return self._markets.by_name.get(name) if type(name) is str else None

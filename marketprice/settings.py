@@ -17,14 +17,15 @@ from msgspec import Meta
 
 from marketprice import settings_c
 from marketprice.core.kline import Retention
-from marketprice.zone import UnknownZone, open_zone, resolve_zone
 from vxutils.client import AsyncClient
 from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
-from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings
+from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings, stores
 from vxutils.settings.addresses import loopback_problems, outgoing_problems, server_problems
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import PACKET_SIZE_BYTES_MAX, AddressText
+from vxutils.store.kafka.settings import DealsTopic, topic_problems
+from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
 WireStyle = Literal["plain", "viabtc"]
 CacheSeconds = Annotated[float, Meta(ge=-86_400, le=86_400)]
@@ -32,13 +33,19 @@ YEAR_S = 365 * 86_400
 
 # What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown name
 # would hide why.
-TOML_STORES = {"deals": "Kafka", "kafka": "Kafka", "brokers": "Kafka", "redis": "Redis"}
+TOML_STORES = {"redis": "Redis"}
 
 
 class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where `GET /health` and `GET /metrics` are answered; None = nowhere."""
 
     address: AddressText | None = "tcp@127.0.0.1:7417"
+
+
+class RingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest numbers of each market in shared memory, for gateways on the same host."""
+
+    enabled: bool = True
 
 
 class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +55,7 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     whose days and weeks; `local` = of the system. `sec_max`, `min_max`, `hour_max`: how many seconds,
     minutes, hours candles of that length are kept. `buckets_max`: of one market.kline.
     `reply_size_bytes_max`: below the `max_pkg_size` of whoever asks. `cache_timeout_s`: seconds a reply may
-    be repeated.
+    be repeated. `deals`: the topic they are read from, instead of the recorder's messages beside us.
     """
 
     process: ProcessSettings = ProcessSettings(title="marketprice")
@@ -58,6 +65,8 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
         bind=("tcp@127.0.0.1:7416", "udp@127.0.0.1:7416"), max_pkg_size=1_000_000
     )
     monitor: MonitorSettings = MonitorSettings()
+    rings: RingSettings = RingSettings()
+    deals: DealsTopic = DealsTopic()
     wire_style: WireStyle = "plain"
     debug: bool = False
     market_source: AddressText = "tcp@127.0.0.1:7316"
@@ -91,18 +100,25 @@ def load_settings(path: Path, embedded: bool) -> LoadedSettings[MarketpriceSetti
     file = SettingsFile(
         kind=MarketpriceSettings,
         translate=settings_c.translate,
-        check=_problems,
+        check=lambda settings, names: _problems(settings, names, embedded),
         toml_stores=TOML_STORES,
         c_stores=settings_c.C_STORES,
         c_names=settings_c.C_NAMES,
     )
-    return LoadedSettings(*load(file, path, embedded))
+    settings, warnings = load(file, path, embedded)
+    if embedded and settings.deals.brokers:
+        warnings.append(stores.warning(stores.NamedStore("deals", "Kafka", settings.deals.brokers)))
+        settings = msgspec.structs.replace(settings, deals=DealsTopic())
+    return LoadedSettings(settings, warnings)
 
 
-def _problems(settings: MarketpriceSettings, names: Mapping[str, str]) -> list[str]:
+def _problems(settings: MarketpriceSettings, names: Mapping[str, str], embedded: bool) -> list[str]:
     problems = server_problems("svr", settings.svr)
     problems += outgoing_problems(settings.alert, settings.log, names)
     problems += loopback_problems("monitor.address", settings.monitor.address)
+    problems += [] if embedded else topic_problems("deals", settings.deals)
+    if names and not embedded and not settings.deals.brokers:
+        problems.append(stores.missing("deals"))  # the C system requires it
     try:
         AsyncClient(settings.market_source)
     except ValueError as error:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from marketprice.zone import LOCAL
 from vxutils.settings.c_sections import (
     COMMON_C_NAMES,
     CAlert,
@@ -30,11 +29,12 @@ from vxutils.settings.c_sections import (
     server_table,
 )
 from vxutils.settings.sections import BUF_LIMIT_MAX
+from vxutils.zone import LOCAL
 
 Table = dict[str, Any]
 
-C_STORES: Final = {"deals": "Kafka", "redis": "Redis"}
-"""The sections that name servers; the C system requires both."""
+C_STORES: Final = {"redis": "Redis"}
+"""The section that names a server which we can not use; the C system requires it."""
 
 C_NAMES: Final = COMMON_C_NAMES | {"market_source": "accesshttp", "cache_timeout_s": "cache_timeout"}
 """Paths of our settings by which the file knows them otherwise; for the words of a refusal."""
@@ -85,5 +85,8 @@ def translate(config: Table) -> Translated:
         "market_source": c.accesshttp,
         "time_zone": LOCAL,
     }
+    if c.deals is not UNSET:
+        place = {"brokers": c.deals.brokers, "topic": c.deals.topic}
+        table["deals"] = place | given(partition=c.deals.partition)
     table |= given(debug=c.debug, sec_max=c.sec_max, min_max=c.min_max, hour_max=c.hour_max)
     return Translated(table | given(cache_timeout_s=c.cache_timeout), warnings)

@@ -6,8 +6,9 @@
                                       any other frame waits ------ drained --> frames, then the state of
                                                                                each remembered topic
 
-A client is slow while more than SLOW_BYTES wait in its connection. What waits here and there together is
-bounded: more closes the connection with 1013 (try again later). A topic is conflated whole, never its
+A client is slow while more than SLOW_BYTES wait in its connection. What waits here is bounded: more closes
+the connection with 1013 (try again later). What waits in the connection has its own bound, since one large
+reply is no sign of a slow client. A topic is conflated whole, never its
 differences: what the client gets after it was slow is the full state, from which later differences count.
 
 One `Outbox` serves all clients of a worker: it flushes each client that was given something once per turn of
@@ -171,7 +172,7 @@ class Outgoing:
             return
         self._frames.append(frame)
         self._held_bytes += len(frame.plain)
-        if self._held_bytes + self.connection.pending_output > box.queue_bytes_max:
+        if self._held_bytes > box.queue_bytes_max:
             box.disconnected_slow += 1
             self.close()
             self.connection.close(TOO_SLOW_CODE, TOO_SLOW_REASON)

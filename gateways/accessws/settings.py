@@ -44,7 +44,13 @@ from vxutils.settings import AlertSettings, ProcessSettings, stores
 from vxutils.settings.addresses import outgoing_problems
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import Addresses, AddressText, SocketBufferBytes
-from vxutils.store.kafka.settings import BalancesTopic, ConsumerSettings, DealsTopic, OrdersTopic
+from vxutils.store.kafka.settings import (
+    BalancesTopic,
+    ConsumerSettings,
+    DealsTopic,
+    OrdersTopic,
+    topic_problems,
+)
 
 LISTENERS_MAX = 16
 _TOKEN = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+")  # RFC 9110 5.6.2
@@ -223,6 +229,15 @@ def _problems(
 
 def _topic_problems(settings: AccesswsSettings, is_c: bool) -> list[str]:
     """The C system requires its two topics; user events all come from one place."""
+    problems = [
+        problem
+        for name, topic in (
+            ("orders", settings.orders), ("balances", settings.balances), ("deals", settings.deals)
+        )
+        for problem in topic_problems(name, topic)
+    ]  # fmt: skip
+    if problems:
+        return problems
     missing = [
         name
         for name, topic in (("orders", settings.orders), ("balances", settings.balances))

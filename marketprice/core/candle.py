@@ -145,6 +145,11 @@ class CandleSeries:
         index = bisect_left(self.starts, start)
         return self.starts[index] if index < len(self.starts) else None
 
+    def previous_start(self, before: int) -> int | None:
+        """The last start before `before`."""
+        index = bisect_left(self.starts, before) - 1
+        return self.starts[index] if index >= 0 else None
+
     def drop_before(self, start: int) -> None:
         """Forgets the candles that begin before `start`."""
         count = bisect_right(self.starts, start - 1)

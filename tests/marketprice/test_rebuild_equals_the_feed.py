@@ -13,7 +13,7 @@ import pytest
 
 from marketprice.core.calendar import Calendar
 from marketprice.core.kline import Retention
-from marketprice.feed import DealsFeed
+from marketprice.feed import open_feed
 from marketprice.persistence import FILE_NAME, Position, Store
 from marketprice.rebuild import NoHistory, rebuild
 from tests.marketprice.history import Trade, contents, markets_of, open_writer, write
@@ -51,8 +51,8 @@ def test_equal(tmp_path: Path, zone: str) -> None:
         found, stored = store.load(calendar, {})
     assert (position.offset, stored) == (299, position)
     assert contents(found) == contents(markets_of(made, ZoneInfo(zone)))
-    with closing(DealsFeed(tmp_path, NOW)) as feed:
-        assert feed.read(position, 10) == []  # and the message there is the same
+    with closing(open_feed(tmp_path, position, NOW)) as feed:
+        assert feed.poll(10) == []  # and the message there is the same
 
 
 def test_pruned_messages_do_not_matter(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from marketprice.settings import MarketpriceSettings, load_settings
-from marketprice.zone import UnknownZone, open_zone, resolve_zone
 from tests.matchengine.settings.test_default_file_holds_the_defaults import paths_of
 from vxutils.settings import SettingsError, setting_paths
+from vxutils.store.kafka.settings import DealsTopic
+from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
 ROOT = Path(__file__).parents[2]
 PACKAGED = ROOT / "marketprice" / "default.toml"
@@ -100,12 +101,15 @@ def test_a_wrong_c_configuration_is_refused(tmp_path: Path, changed: dict[str, A
 
 
 def test_servers_are_never_ignored_silently(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="names a Kafka server") as refused:
+    with pytest.raises(SettingsError, match="names a Redis server"):
         load_c(tmp_path, c_config(), embedded=False)
-    assert "names a Redis server" in str(refused.value.problems)
+    assert load_c(tmp_path, c_config()).deals == DealsTopic()
+    topic = '[deals]\nbrokers = "a:9092, b"\n'
+    assert str(load_toml(tmp_path, topic).deals) == "topic deals at a:9092, b"
+    assert load_toml(tmp_path, topic, embedded=True) == MarketpriceSettings()
     without = c_config()
-    del without["redis"]
-    with pytest.raises(SettingsError, match="redis: missing"):
+    del without["redis"], without["deals"]
+    with pytest.raises(SettingsError, match=r"(?s)deals: missing.*redis: missing"):
         load_c(tmp_path, without, embedded=False)
     with pytest.raises(SettingsError, match="names a Redis server"):
         load_toml(tmp_path, '[redis]\nname = "x"\n')
@@ -122,6 +126,8 @@ def test_servers_are_never_ignored_silently(tmp_path: Path) -> None:
         ('[monitor]\naddress = "tcp@0.0.0.0:7417"', "can be reached from other machines"),
         ('[svr]\nbind = ["tcp@nowhere"]', "svr.bind"),
         ("sec_maximum = 5", "sec_max"),
+        ('[deals]\nbrokers = "a b"', "deals.brokers: 'a b' is no list of brokers"),
+        ('[deals]\ntopic = "a b"', "deals.topic: 'a b'"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:

@@ -90,11 +90,13 @@ def test_refusals(tmp_path: Path, path: str, value: object, sentence: str) -> No
     assert sentence in "\n".join(problems(tmp_path, changed(path, value)))
 
 
-def test_servers_that_can_not_be_used(tmp_path: Path) -> None:
-    """Named or left out: only on purpose."""
-    assert [text.partition(":")[0] for text in problems(tmp_path, c_websocket(ENGINE), False, False)] == [
-        "orders",
-        "balances",
-    ]
+def test_topics_are_used_unless_told_otherwise(tmp_path: Path) -> None:
+    used = load(tmp_path, c_websocket(ENGINE), False, False)
+    assert used.warnings == []
+    topics = used.settings.topics
+    assert {name: str(topic) for name, topic in topics.items()} == {
+        name: f"topic {name} at {topics['orders'].brokers}" for name in ("orders", "balances", "deals")
+    }
+    assert load(tmp_path, c_websocket(ENGINE)).settings.topics is None
     assert problems(tmp_path, changed("orders", None), False, False)[0].startswith("orders: missing")
     assert load(tmp_path, changed("orders", None)).settings.wire_style == "viabtc"

@@ -79,7 +79,9 @@ REFUSED = [
     ("[monitor]\naddress = 'tcp@0.0.0.0:1'\n", "monitor.address: tcp@0.0.0.0:1 can be reached"),
     ("[authentication]\nmode = 'service'\n", 'authentication: mode "service" needs auth_url or sign_url'),
     ("[matchengine]\naddress = ['tcp@127.0.0.1:0']\n", "matchengine.address: tcp@127.0.0.1:0 has port 0"),
-    ("[orders]\nbrokers = 'x'\n", "orders: names a Kafka server"),
+    ("[orders]\nbrokers = 'x'\n", "balances.brokers: missing; orders and balances both come from Kafka"),
+    ("[deals]\nbrokers = 'x'\n", "deals.brokers: orders.brokers and balances.brokers are missing"),
+    ("[orders]\nbrokers = 'x y'\n", "orders.brokers: 'x y' is no list of brokers"),
 ]
 
 

@@ -24,7 +24,8 @@ def shown(candle: Candle | None) -> str:
 
 
 def at(now: str, period: int) -> str:
-    return shown(status(markets_of(trades(DEALS)).by_name["M"], period, seconds(now)))
+    markets = markets_of(trades(DEALS))
+    return shown(status(markets.by_name["M"], markets.calendar, period, seconds(now)))
 
 
 def test_seconds_to_the_first_full_minute_and_minutes_from_there() -> None:
