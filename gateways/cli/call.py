@@ -45,10 +45,12 @@ def call(options: argparse.Namespace) -> int:
         if options.http is not None:
             if options.address is not None:
                 raise MethodError("give --http or --address, not both")
-            token = _token(options.token_file)
-            client = Client(options.http, token, options.timeout)
+            token = read_token(options.token_file)
+            client = Client(options.http, token, options.timeout, ca=options.ca)
         elif options.token_file is not None:
             raise MethodError("--token-file is for --http: raw RPC asks nobody who he is")
+        elif options.ca is not None:
+            raise MethodError("--ca is for --http with https://")
         else:
             address = parse_address(options.address or DEFAULT_ADDRESSES[command.served_by])
     except UnicodeEncodeError:
@@ -123,7 +125,7 @@ def _key(command: Command, key: str | None) -> str | None:
     return key
 
 
-def _token(path: Path | None) -> str | None:
+def read_token(path: Path | None) -> str | None:
     """The only line of the file. Raises: MethodError; it never shows what is in it."""
     if path is None:
         return None

@@ -15,6 +15,7 @@ from typing import Any, Final
 from gateways.cli.output import complain, show
 from gateways.cli.programs import (
     ACCESSHTTP,
+    ACCESSWS,
     ALERTCENTER,
     CONFIGURED,
     ENGINE,
@@ -26,6 +27,7 @@ from vxutils.exits import ExitCode, ProcessExit
 from vxutils.settings import SettingsError, is_c_config, parse_c_json, parse_toml, read_text
 
 _ONLY_THERE: Final = (
+    (ACCESSWS, ("websocket", "push", "authentication", "auth_url", "sign_url", "depth_limit")),
     (ACCESSHTTP, ("listener", "http", "matchengine", "marketprice", "readhistory")),
     (MARKETPRICE, ("market_source", "time_zone", "sec_max", "min_max", "hour_max", "accesshttp", "deals")),
     (ENGINE, ("asset", "market", "assets", "markets", "journal", "recorder", "cli", "slice_interval")),
@@ -45,8 +47,11 @@ def config_check(options: argparse.Namespace) -> int:
     try:
         program = _named(options.process) if options.process else _recognised(path)
         settings = importlib.import_module(f"{program.package}.settings")
-        allowed = options.allow_open_bind if program is ACCESSHTTP else options.embedded
-        loaded = settings.load_settings(path, allowed)
+        flags = {
+            ACCESSHTTP: (options.allow_open_bind,),
+            ACCESSWS: (options.allow_open_bind, options.embedded),
+        }
+        loaded = settings.load_settings(path, *flags.get(program, (options.embedded,)))
     except SettingsError as error:
         listed = "\n  ".join(error.problems)
         raise ProcessExit(ExitCode.CONFIG, f"{path} can not be used:\n  {listed}") from None

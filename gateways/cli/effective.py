@@ -17,6 +17,7 @@ import msgspec
 
 from gateways.cli.programs import (
     ACCESSHTTP,
+    ACCESSWS,
     ALERTCENTER,
     ENGINE,
     MARKETPRICE,
@@ -52,30 +53,38 @@ class Shape(msgspec.Struct, frozen=True):
 
 _SERVER: Final = Shape(toml=(("svr", "bind"), ("monitor", "address")), c=(("svr", "bind"),))
 
+_GATEWAY: Final = Shape(
+    toml=(
+        ("listener", "bind"),
+        ("monitor", "address"),
+        ("matchengine", "address"),
+        ("marketprice", "address"),
+        ("readhistory", "address"),
+    ),
+    c=(
+        ("svr", "bind"),
+        ("monitor", "bind"),
+        ("matchengine", "addr"),
+        ("marketprice", "addr"),
+        ("readhistory", "addr"),
+    ),
+)
+
 SHAPES: Final[Mapping[Program, Shape]] = {
     ALERTCENTER: _SERVER,
     READHISTORY: _SERVER,
     MARKETPRICE: Shape(toml=(*_SERVER.toml, ("market_source",)), c=_SERVER.c),
     ENGINE: Shape(
-        toml=(("svr", "bind"), ("cli", "address"), ("monitor", "address")),
+        toml=(
+            ("svr", "bind"),
+            ("cli", "address"),
+            ("monitor", "address"),
+            ("recorder", "monitor_address"),
+        ),
         c=(("svr", "bind"), ("cli",)),
     ),
-    ACCESSHTTP: Shape(
-        toml=(
-            ("listener", "bind"),
-            ("monitor", "address"),
-            ("matchengine", "address"),
-            ("marketprice", "address"),
-            ("readhistory", "address"),
-        ),
-        c=(
-            ("svr", "bind"),
-            ("monitor", "bind"),
-            ("matchengine", "addr"),
-            ("marketprice", "addr"),
-            ("readhistory", "addr"),
-        ),
-    ),
+    ACCESSHTTP: _GATEWAY,
+    ACCESSWS: _GATEWAY,
 }
 
 
@@ -100,12 +109,12 @@ def effective_settings(
     alert_address: str = "",
 ) -> EffectiveSettings:
     """The settings in `path` (None: the defaults) with `port_offset` added to each port, the log in
-    `log_path` and alerts to `alert_address` (`ip:port`).
+    `log_path` and alerts to `alert_address` (`ip:port`; empty: the usual one, its port moved too).
 
     Port 0 (any free port) stays 0. Addresses which a TOML file leaves out are those of the packaged file. A
-    log or alerts that the file sends somewhere stay there; `log_path` is without its ending. `implied`
-    settings follow from another process: they stand in for what a TOML file leaves out, and are taken as they
-    are.
+    log or alerts that the file sends somewhere else than usual stay there; `log_path` is without its ending.
+    `implied` settings follow from another process: they stand in for what a TOML file leaves out, and are
+    taken as they are.
 
     Raises: ProcessExit (CONFIG for a file that can not be read, USAGE for a port out of range).
     """
@@ -132,7 +141,12 @@ def effective_settings(
     for setting in shape.c if is_c else shape.toml:
         _change(table, setting, lambda given: _moved(given, port_offset))
     _change(table, LOG, lambda given: given if given != "" else str(log_path))
-    _change(table, C_ALERT if is_c else ALERT, lambda given: given if given != "" else alert_address)
+    usual = "" if is_c else defaults[ALERT[0]][ALERT[1]]
+    _change(
+        table,
+        C_ALERT if is_c else ALERT,
+        lambda given: _alerts(given, usual, port_offset, alert_address) if given in ("", usual) else given,
+    )
     if is_c:
         text = json.dumps(table, indent=4) + "\n"
     else:
@@ -141,6 +155,13 @@ def effective_settings(
         name = path.name if path is not None else "the defaults"
         text = f"# Written by `vx up` at each start, from {name}.\n{toml_text(table)}"
     return EffectiveSettings(text, is_c, _log_path(table), warnings, table)
+
+
+def _alerts(given: str, usual: str, offset: int, alert_address: str) -> str:
+    """Where alerts go that are sent nowhere or to the usual place."""
+    if alert_address or given != usual or not usual:
+        return alert_address
+    return _moved_text(f"udp@{usual}", offset).removeprefix("udp@")
 
 
 def _moved(given: Any, offset: int) -> Any:

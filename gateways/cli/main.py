@@ -16,9 +16,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from gateways.cli import accesshttp, call, check, engine, methods, services, status, up
+from gateways.cli import (
+    at,
+    backup,
+    call,
+    check,
+    db,
+    diff,
+    engine,
+    gateway,
+    live_commands,
+    methods,
+    restore,
+    services,
+    status,
+    token,
+    up,
+)
 from gateways.cli.output import complain
-from gateways.cli.programs import ALERTCENTER, CONFIGURED, ENGINE, MARKETPRICE, READHISTORY, RECORDER
+from gateways.cli.programs import (
+    ACCESSHTTP,
+    ACCESSWS,
+    ALERTCENTER,
+    CONFIGURED,
+    ENGINE,
+    MARKETPRICE,
+    READHISTORY,
+    RECORDER,
+)
 from vxutils.exits import ExitCode, ProcessExit
 
 Run = Callable[[argparse.Namespace], int]
@@ -28,6 +53,8 @@ INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 _EXAMPLES = """\
 examples:
   vx up                                       everything, in ./vx-data, with funded demo users
+  vx demo                                     test users that trade with each other
+  vx watch BTCUSDT                            depth, deals and candles, live
   vx status                                   how everything is
   vx call balance.query 1                     ask the running engine
   vx init --data-dir /srv/vx                  make a data directory, once
@@ -106,6 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(_add(commands, "up", up.up, _UP_TEXT, _UP_EXAMPLES))
     _add_call(_add(commands, "call", call.call, "Send one request and print the result.", _call_epilog()))
 
+    text = live_commands.DEMO_TEXT
+    sub = _add(commands, "demo", live_commands.demo, text, live_commands.DEMO_EXAMPLES)
+    live_commands.add_demo(sub)
+    text = live_commands.WATCH_TEXT
+    sub = _add(commands, "watch", live_commands.watch, text, live_commands.WATCH_EXAMPLES)
+    live_commands.add_watch(sub)
+
     text = "Make a new, empty data directory."
     sub = _add(commands, "init", engine.init, text)
     _add_data_directory(sub)
@@ -130,19 +164,22 @@ def _parser() -> argparse.ArgumentParser:
         _add_data_directory(sub)
         _add_daemon(sub)
 
-    text = "Run the HTTP gateway in the foreground: all of it, or one role."
-    sub = _add(commands, "accesshttp", accesshttp.run, text)
-    _add_config_only(sub)
-    _add_data_directory(sub)
-    _add_open_bind(sub)
-    _add_daemon(sub)
-    sub.add_argument(
-        "--role",
-        choices=("run", "listener", "worker"),
-        default="run",
-        help="a part (default: run, all of it)",
-    )
-    sub.add_argument("--index", type=int, metavar="N", help="which worker, from 0")
+    for program, text in (
+        (ACCESSHTTP, "Run the HTTP gateway in the foreground: all of it, or one role."),
+        (ACCESSWS, "Run the websocket gateway in the foreground: all of it, or one role."),
+    ):
+        sub = _add(commands, program.name, functools.partial(gateway.run, program), text)
+        _add_config(sub)
+        _add_data_directory(sub)
+        _add_open_bind(sub)
+        _add_daemon(sub)
+        sub.add_argument(
+            "--role",
+            choices=("run", "listener", "worker"),
+            default="run",
+            help="a part (default: run, all of it)",
+        )
+        sub.add_argument("--index", type=int, metavar="N", help="which worker, from 0")
 
     text = "Show how the processes of a running exchange are; exit code 1 unless all is well."
     sub = _add(commands, "status", status.status, text)
@@ -175,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
         _add_config(sub)
         _add_data_directory(sub)
 
+    sub = commands.add_parser("token", help=token.TEXT, description=token.TEXT, allow_abbrev=False)
+    token.add_arguments(sub, up.DEFAULT_DIRECTORY)
+
     text = "Show the alerts of a data directory, oldest first."
     sub = _add(commands, "alerts", services.alerts, text)
     default = Path(up.DEFAULT_DIRECTORY)
@@ -182,6 +222,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--since", metavar="TIME", help="90m, 2h, 7d, or 2024-05-01T12:00")
     sub.add_argument("--limit", type=int, metavar="ROWS", help="only the newest so many")
     sub.add_argument("--json", action="store_true", help="one JSON object per line")
+
+    database = commands.add_parser("db", help=db.TEXT, description=db.TEXT, allow_abbrev=False)
+    actions = database.add_subparsers(metavar="init|check|migrate", required=True, parser_class=_Parser)
+    for name, run, text in db.ACTIONS:
+        _add_config_only(_add(actions, name, run, text))
 
     text = "Work on the candles of marketprice."
     candles = commands.add_parser("candles", help=text, description=text, allow_abbrev=False)
@@ -197,6 +242,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = _add(commands, "prune", services.prune, text)
     _add_data_directory(sub)
     sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="where the journal is, if elsewhere")
+
+    backup.add_arguments(_add(commands, "backup", backup.backup, backup.TEXT))
+    restore.add_arguments(_add(commands, "restore", restore.restore, restore.TEXT))
+    at.add_arguments(_add(commands, "at", at.at, at.TEXT, at.EXAMPLES))
+    diff.add_arguments(_add(commands, "diff", diff.diff, diff.TEXT, diff.EXAMPLES))
 
     text = "Replay the journal of a stopped engine, read-only, and check the laws."
     sub = _add(commands, "audit", engine.audit, text)
@@ -244,7 +294,7 @@ def _add_open_bind(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-open-bind",
         action="store_true",
-        help="let other machines reach the HTTP gateway although its settings name no tokens or networks",
+        help="let other machines reach a gateway although its settings name no tokens, networks or TLS",
     )
 
 
@@ -284,8 +334,11 @@ def _add_call(parser: argparse.ArgumentParser) -> None:
         help="where whoever serves the method listens: tcp@ip:port, udp@ip:port, stream@path, ... "
         "(default: its usual port on this machine)",
     )
-    parser.add_argument("--http", metavar="URL", help="ask the HTTP gateway there, not the engine")
+    parser.add_argument("--http", metavar="URL", help="ask the HTTP(S) gateway there, not the engine")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token for the HTTP gateway")
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="PEM file of who is trusted for https (default: the system's)"
+    )
     parser.add_argument("--raw", metavar="JSON", help="all parameters as one JSON array, sent as it is")
     parser.add_argument("--key", help="idempotency key: a repeat with the same key gets the first outcome")
     parser.add_argument(

@@ -34,13 +34,17 @@ ENGINE: Final = Program("matchengine", "matchengine")
 READHISTORY: Final = Program("readhistory", "gateways.readhistory")
 MARKETPRICE: Final = Program("marketprice", "marketprice")
 ACCESSHTTP: Final = Program("accesshttp", "gateways.accesshttp")
+ACCESSWS: Final = Program("accessws", "gateways.accessws")
 
-PROGRAMS: Final = (ALERTCENTER, RECORDER, ENGINE, READHISTORY, MARKETPRICE, ACCESSHTTP)
+PROGRAMS: Final = (ALERTCENTER, RECORDER, ENGINE, READHISTORY, MARKETPRICE, ACCESSHTTP, ACCESSWS)
 """In the order in which they are started; they are stopped in reverse.
 
 The alert centre hears of everybody's end. The recorder outlives the engine, so that it records all the engine
 has written. A gateway comes after whoever is behind it.
 """
+
+GATEWAYS: Final = (ACCESSHTTP, ACCESSWS)
+"""Those with a listener and workers, which know the services behind them."""
 
 CONFIGURED: Final = tuple(program for program in PROGRAMS if program is not RECORDER)
 """Those with a settings file of their own; the recorder reads the engine's."""

@@ -87,6 +87,9 @@ def _at_default_addresses(port_offset: int) -> list[RunningProcess]:
     found = []
     for program in CONFIGURED:
         table = effective_settings(program, None, port_offset, Path("/")).table
+        if program is ENGINE:
+            monitor = table["recorder"]["monitor_address"] or None
+            found.append(RunningProcess(RECORDER.name, None, True, [], None, monitor))
         listeners = table.get("listener") or [table.get("svr")]
         found.append(
             RunningProcess(
@@ -123,8 +126,8 @@ def _row(process: RunningProcess) -> Row:
 
 
 def _with_recorder(rows: list[Row], history: Path) -> list[Row]:
-    """The recorder answers nobody: how far it is stands in the history that it writes."""
-    if not any(row.process == RECORDER.name and row.state == OK for row in rows):
+    """A recorder without a monitor answers nobody: how far it is stands in the history that it writes."""
+    if not any(row.process == RECORDER.name and row.state == OK and not row.facts for row in rows):
         return rows
     durable = next(
         (_number(row.facts, "durable_sequence") for row in rows if row.process == ENGINE.name), None

@@ -1,7 +1,7 @@
 """`vx up`: the whole exchange in the foreground, from the settings to the last process stopped.
 
     settings -> data directory -> alertcenter -> recorder -> matchengine -> readhistory -> marketprice
-             -> accesshttp -> all ready: demo users, addresses -> ... -> stop, the last one first
+             -> accesshttp -> accessws -> all ready: demo users, addresses -> ... -> stop, the last one first
 
 What `make run` runs. Each process is under its own watchdog, which replaces a dead worker; we replace a dead
 watchdog. Should we be killed, the kernel kills them, so that nothing is left behind in any case.
@@ -17,17 +17,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from gateways.cli import demo
+from gateways.cli import demo_users
 from gateways.cli.call import DEFAULT_ADDRESS
 from gateways.cli.effective import EffectiveSettings, Setting, Table, effective_settings
+from gateways.cli.gateway_urls import HTTP_URL, websocket_beside
 from gateways.cli.home import Home, log_path
 from gateways.cli.output import complain, show
 from gateways.cli.processes import Launch, WatchedProcess
 from gateways.cli.programs import (
     ACCESSHTTP,
+    ACCESSWS,
     ALERTCENTER,
     CONFIGURED,
     ENGINE,
+    GATEWAYS,
     MARKETPRICE,
     PROGRAMS,
     READHISTORY,
@@ -46,7 +49,7 @@ WORKERS_MAX: Final = 64
 FIRST_CALL: Final = """'{"id": 1, "method": "balance.query", "params": [1]}'"""
 
 BACKENDS: Final = (ENGINE, MARKETPRICE, READHISTORY)
-"""Whom the HTTP gateway asks."""
+"""Whom the gateways ask."""
 
 
 def up(options: argparse.Namespace) -> int:
@@ -59,6 +62,7 @@ def up(options: argparse.Namespace) -> int:
         READHISTORY: options.readhistory_config,
         MARKETPRICE: options.marketprice_config,
         ACCESSHTTP: options.accesshttp_config,
+        ACCESSWS: options.accessws_config,
     }
     settings = {
         program: _Settings(program, given[program], options.port_offset, directory) for program in CONFIGURED
@@ -127,7 +131,7 @@ class _Exchange:
         settings = given.read(self._implied(program), alert_address)
         name = f"{given.program.name}.{'json' if settings.is_c else 'toml'}"
         written = self._home.write_settings(name, settings.text)
-        words = self._open_bind if program is ACCESSHTTP else ["--watchdog", *self._embedded]
+        words = [*(self._open_bind if program in GATEWAYS else ["--watchdog"]), *self._embedded]
         line: list[str | Path] = ["run", written, "--data-dir", self._home.directory, *words, "--parent-pid"]
         # Two processes never share a log file: the recorder adds its name to that of the engine's.
         log = f"{settings.log_path}_{RECORDER.name}" if program is RECORDER else settings.log_path
@@ -140,7 +144,7 @@ class _Exchange:
 
     def _implied(self, program: Program) -> dict[Setting, object]:
         """What a process must know about those that run beside it, unless its own file says so."""
-        if program not in (READHISTORY, MARKETPRICE, ACCESSHTTP):
+        if program not in (READHISTORY, MARKETPRICE, *GATEWAYS):
             return {}
         engine = self._settings[ENGINE].read({})
         implied: dict[Setting, object] = {
@@ -149,7 +153,7 @@ class _Exchange:
         door = self._door(ENGINE)
         if program is MARKETPRICE and door.kind in ("tcp", "stream"):
             implied["market_source",] = str(door)
-        for backend in BACKENDS if program is ACCESSHTTP else ():
+        for backend in BACKENDS if program in GATEWAYS else ():
             implied[backend.name, "address"] = [str(self._door(backend))]
             server = self._settings[backend].read({}).table.get("svr")
             size_bytes = server.get("max_pkg_size") if isinstance(server, dict) else None
@@ -180,9 +184,9 @@ class _Exchange:
         door = self._door(ENGINE)
         if self._home.demo_users_are_due:
             try:
-                show(demo.credit(door))
+                show(demo_users.credit(door))
                 self._home.demo_users_are_done()
-            except demo.CreditFailed as error:
+            except demo_users.CreditFailed as error:
                 complain(f"vx: {error}; the next start tries again")
         show(f"data: {self._home.directory}   logs: {self._home.directory / 'log'}")
         for process in self._processes.values():
@@ -194,21 +198,40 @@ class _Exchange:
             show(f"{process.name}: {' '.join(map(str, places.serves))}{console}{monitor}")
         elsewhere = "" if str(door) == DEFAULT_ADDRESS else f" --address {door}"
         show(f"try, in another terminal: {_program()} call balance.query 1{elsewhere}")
-        serves = self._processes[ACCESSHTTP].places.serves
-        http = next((address for address in serves if address.kind == "tcp"), None)
-        if http is not None:
-            url = str(http).replace("tcp@", "http://")
-            show(f"or over HTTP:             curl -sd {FIRST_CALL} {url}")
+        http = self._url(ACCESSHTTP, "http")
+        if http:
+            show(f"or over HTTP:             curl -sd {FIRST_CALL} {http}")
+        websocket = self._url(ACCESSWS, "ws")
+        if websocket:
+            show(f"or a websocket:           {websocket}")
+        if http and websocket and self._home.is_new:
+            where = "" if http == HTTP_URL else f" --http {http}"
+            where += "" if websocket == websocket_beside(http) else f" --websocket {websocket}"
+            show(f"a live market:            {_program()} demo{where}")
         show("Ctrl-C stops everything")
+
+    def _url(self, gateway: Program, scheme: str) -> str:
+        """Where a running gateway takes connections over TCP, empty if it does not."""
+        serves = self._processes[gateway].places.serves
+        door = next((address for address in serves if address.kind == "tcp"), None)
+        if door is None:
+            return ""
+        return str(door).replace("tcp@", f"{scheme}s://" if self._has_tls(gateway) else f"{scheme}://")
+
+    def _has_tls(self, gateway: Program) -> bool:
+        """Whether the first listener of a gateway, whose address is shown, speaks TLS."""
+        listeners = self._settings[gateway].read({}).table.get("listener")
+        first = listeners[0] if isinstance(listeners, list) and listeners else None
+        return isinstance(first, dict) and bool(first.get("tls_certificate"))
 
 
 def _announced(program: Program, table: Table) -> list[str]:
     """The names in the ready lines of a process with these settings."""
-    if program is not ACCESSHTTP:
+    if program not in GATEWAYS:
         return [program.name]
     number = table.get("worker_num", 1)
     workers = range(number if isinstance(number, int) and 0 < number <= WORKERS_MAX else 1)
-    return [f"{ACCESSHTTP.name} listener", *(f"{ACCESSHTTP.name} worker {index}" for index in workers)]
+    return [f"{program.name} listener", *(f"{program.name} worker {index}" for index in workers)]
 
 
 def _program() -> str:

@@ -11,13 +11,17 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from matchengine.journal.durable import read_durable
 from matchengine.recorder.lag import RecorderState, read_recorder_state
+from matchengine.system import read_system
 from tests.support.processes import READY_TIMEOUT_S, SHOWN_CHARACTERS_MAX, STOP_TIMEOUT_S, wait_until
+from tests.support.ring_leftovers import remove_rings
+from vxnet.address import Address, parse_address
 from vxutils.disk import Disk
 from vxutils.store.embedded.history import HistoryReader, HistoryUnavailable
 from vxutils.store.embedded.schema import HISTORY_FILE, HistoryPosition
 
-READY = "recorder ready: sequence "
+READY = "recorder ready"
 CATCH_UP_TIMEOUT_S = 60.0
 
 _libc = ctypes.CDLL(None)
@@ -90,6 +94,7 @@ class RecorderProcess:
         except ProcessLookupError:
             pass
         self._process.wait(STOP_TIMEOUT_S)
+        remove_rings(self.data, "messages.")
 
     # -- facts ---------------------------------------------------------------------------------
 
@@ -105,6 +110,12 @@ class RecorderProcess:
         )
 
     @property
+    def monitor(self) -> Address:
+        """Where its monitor listens, as its ready line says."""
+        (line,) = [line for line in self._read("stdout").splitlines() if line.startswith(READY)]
+        return parse_address(line.split()[-1])
+
+    @property
     def worker_pid(self) -> int:
         """The process that follows the journal, 0 while there is none."""
         assert self._process is not None
@@ -114,11 +125,17 @@ class RecorderProcess:
     @property
     def writer_pid(self) -> int:
         """The process that writes the history, 0 while there is none."""
-        return next((pid for pid in children(self.worker_pid) if b"write" in _command(pid)), 0)
+        return writer_of(self.worker_pid)
 
     @property
     def state(self) -> RecorderState | None:
         return read_recorder_state(Disk(), self.data)
+
+    def wait_for_all(self) -> HistoryPosition:
+        """Waits until the history has all that is durable now. Its sequence counts the engine's marks too, so
+        it depends on time."""
+        system_id = read_system(Disk(), self.data).id_bytes
+        return self.wait_for(read_durable(Disk(), self.data / "journal", system_id) or 0)
 
     def wait_for(self, sequence: int) -> HistoryPosition:
         """Waits until the history has come to at least this record."""
@@ -154,6 +171,11 @@ class RecorderProcess:
     def _read(self, stream: str) -> str:
         path = self._path(stream)
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+def writer_of(recorder_pid: int) -> int:
+    """The process that writes the history for this one, 0 while there is none."""
+    return next((pid for pid in children(recorder_pid) if b"write" in _command(pid)), 0)
 
 
 def children(pid: int) -> list[int]:

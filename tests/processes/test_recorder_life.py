@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.matchengine.recorder_process.recording import content, same, undisturbed
@@ -16,6 +18,7 @@ from tests.processes.recorders import CATCH_UP_TIMEOUT_S, RecorderProcess
 from tests.support.crash_client import CrashClient, Request, ask_all
 from tests.support.processes import EngineProcess, wait_until
 from vxutils.exits import ExitCode
+from vxutils.store.embedded.history import HistoryReader
 from vxutils.store.embedded.schema import HISTORY_FILE
 
 UNAVAILABLE = 3
@@ -54,12 +57,15 @@ def test_stop_and_go_on(tmp_path: Path) -> None:
         for number in range(3):
             deposit(engine, number * 100, 100)
             if number == 1:
-                recorder.wait_for(201)
+                recorder.wait_for_all()
             assert recorder.terminate() == ExitCode.OK, recorder.output
             deposit(engine, 1000 + number * 100, 100)
             recorder.start()
-        recorder.wait_for(601)
-        wait_until(lambda: (state := recorder.state) is not None and state.sequence == 601, "the state")
+        recorder.wait_for_all()
+        wait_until(
+            lambda: (state := recorder.state) is not None and state.sequence > 600 and not state.lag_records,
+            "the state",
+        )
         state = recorder.state
         assert state is not None
         assert (state.lag_records, state.lag_us, state.lag_bytes) == (0, 0, 0)
@@ -107,7 +113,7 @@ def test_ahead_of_the_journal(tmp_path: Path) -> None:
         engine.start()
         deposit(engine, 100, 50)
         with recorder_of(engine) as recorder:
-            recorder.wait_for(101)
+            recorder.wait_for_all()
         engine.kill()
     shutil.rmtree(engine.data_dir / "journal")
     shutil.copytree(tmp_path / "older", engine.data_dir / "journal")
@@ -115,7 +121,7 @@ def test_ahead_of_the_journal(tmp_path: Path) -> None:
     recorder.launch()
     with recorder:
         assert recorder.wait() == ExitCode.JOURNAL_DAMAGED
-        assert "the history is at sequence 101, ahead of the journal" in recorder.stderr
+        assert re.search(r"the history is at sequence 1\d\d, ahead of the journal", recorder.stderr)
         assert "put the journal back from a backup" in recorder.stderr
 
 
@@ -124,7 +130,7 @@ def test_a_bad_file_is_made_again_while_trading_goes_on(tmp_path: Path) -> None:
     with EngineProcess(tmp_path, CONFIG) as engine:
         with recorder_of(engine) as recorder:
             deposit(engine, 10**6, 2_000)
-            recorder.wait_for(2_001)
+            recorder.wait_for_all()
             recorder.terminate()
         path = engine.data_dir / HISTORY_FILE
         with path.open("r+b") as file:
@@ -155,7 +161,7 @@ def test_slices_archive_and_prune(tmp_path: Path) -> None:
             deposit(engine, number, 500)
             number += 500
             time.sleep(0.05)
-        recorder.wait_for(number + 1)
+        recorder.wait_for_all()
         recorder.terminate()
         engine.terminate()
         expected = undisturbed(engine.data_dir, tmp_path)
@@ -173,8 +179,7 @@ def test_slices_archive_and_prune(tmp_path: Path) -> None:
             path.unlink()
         recorder.start()
         deposit(engine, number, 10)
-        end = recorder.wait_for(number + 11)
-        assert end.sequence == number + 11
+        recorder.wait_for_all()
         recorder.terminate()
         found = content(engine.data_dir / HISTORY_FILE)
         (balances,) = [row[1] for row in found["topics"] if row[0] == "balances"]
@@ -187,13 +192,16 @@ def test_a_full_disk_or_held_file_only_makes_it_late(tmp_path: Path) -> None:
     """Somebody holds the history: it is told, tried again, and nothing is lost."""
     with EngineProcess(tmp_path, CONFIG) as engine, recorder_of(engine) as recorder:
         deposit(engine, 0, 10)
-        recorder.wait_for(11)
+        recorder.wait_for_all()
         with sqlite3.connect(engine.data_dir / HISTORY_FILE, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
+            with closing(HistoryReader(engine.data_dir / HISTORY_FILE)) as reader:
+                before = reader.position().sequence
             deposit(engine, 10, 10)
-            wait_until(lambda: (state := recorder.state) is not None and state.lag_records == 10, "a lag")
+            wait_until(lambda: (state := recorder.state) is not None and state.lag_records >= 10, "a lag")
             time.sleep(0.3)
-            assert recorder.state is not None
-            assert recorder.state.sequence == 11
+            state = recorder.state
+            assert state is not None
+            assert state.sequence == before
             other.execute("ROLLBACK")
-        recorder.wait_for(21)
+        recorder.wait_for_all()

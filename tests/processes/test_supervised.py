@@ -14,6 +14,7 @@ from pathlib import Path
 from gateways.cli.effective import effective_settings
 from gateways.cli.programs import CONFIGURED
 from tests.gateways.cli.running import free_port_offset
+from tests.processes.recorders import writer_of
 from tests.processes.test_whole_backend import DEMO, RETRIES, check_everything, trade
 from tests.support.processes import create_data_directory, wait_until
 from tests.vxutils.process.script import is_alive
@@ -22,7 +23,8 @@ from vxutils.process import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
-NAMES = ["accesshttp-listener", "accesshttp-worker-0", "marketprice", "readhistory"]
+NAMES = ["accessws-listener", "accessws-worker-0", "accesshttp-listener", "accesshttp-worker-0"]
+NAMES += ["marketprice", "readhistory"]
 NAMES += ["matchengine", "recorder", "alertcenter"]
 """In the order in which they stop."""
 
@@ -63,7 +65,7 @@ def supervised(directory: Path) -> Iterator[tuple[Supervised, subprocess.Popen[b
     (directory / "etc").mkdir()
     for program in CONFIGURED:
         log = directory / "data" / program.name
-        settings = effective_settings(program, None, offset, log, None, f"127.0.0.1:{4444 + offset}")
+        settings = effective_settings(program, ROOT / "etc" / f"{program.name}.toml", offset, log)
         (directory / "etc" / f"{program.name}.toml").write_text(settings.text)
     test_pid = os.getpid()
     with (directory / "output").open("wb") as output:  # of the processes
@@ -95,6 +97,8 @@ def test_everything_comes_back_and_stops_in_order(tmp_path: Path) -> None:
                 for asset in ("BTC", "USDT"):
                     client.call("balance.update", user, asset, "deposit", 1, str(DEMO), {})
             trade(client, 0)
+            os.kill(writer_of(running.pids()["recorder"]), signal.SIGKILL)
+            wait_until(lambda: "the writer ended with" in alerts(tmp_path), "the alert", DEADLINE_S)
             for count, name in enumerate(NAMES, start=1):
                 pid = running.pids()[name]
                 os.kill(pid, signal.SIGKILL)
@@ -106,6 +110,13 @@ def test_everything_comes_back_and_stops_in_order(tmp_path: Path) -> None:
         assert supervisord.wait(DEADLINE_S) == 0
         assert _STOPPED.findall(running.log) == [(name, "exit status 0") for name in NAMES]
         assert not any(map(is_alive, pids.values()))
+
+
+def alerts(directory: Path) -> str:
+    """What the alert centre has stored."""
+    vx = directory / ".venv" / "bin" / "vx"
+    done = subprocess.run([vx, "alerts", "--data-dir", directory / "data"], capture_output=True, check=True)
+    return done.stdout.decode()
 
 
 def answers(client: Client) -> bool:

@@ -38,7 +38,7 @@ def test_first_start_serves_funded_users_and_ctrl_c_leaves_nothing(tmp_path: Pat
         assert len(family) >= 2
         assert up.stop(signal.SIGINT) == 0
         assert not any(map(is_alive, family))
-        assert up.stdout.splitlines()[-7:] == ["stopping (SIGINT)", *STOPPED]
+        assert up.stdout.splitlines()[-1 - len(STOPPED) :] == ["stopping (SIGINT)", *STOPPED]
         assert up.stderr == ""
 
     with VxUp(tmp_path, "--port-offset", offset) as again:

@@ -26,8 +26,9 @@ PAGE = 100
 DAY_S = 86_400
 RETRIES = 60
 ROLES = {f"{program.name} watchdog" for program in PROGRAMS} | {program.name for program in PROGRAMS}
-ROLES -= {"accesshttp", "accesshttp watchdog"}
-ROLES |= {"writer", "gateway", "listener", "listener watchdog", "worker", "worker watchdog"}
+ROLES -= {"accesshttp", "accesshttp watchdog", "accessws", "accessws watchdog"}
+GATEWAY = {"gateway", "listener", "listener watchdog", "worker", "worker watchdog"}
+ROLES |= {"writer", *GATEWAY, *(f"accessws {role}" for role in GATEWAY)}
 
 
 def price(number: int) -> Decimal:

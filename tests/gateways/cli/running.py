@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gateways.cli.programs import ACCESSHTTP, PROGRAMS, RECORDER
+from gateways.cli.programs import ACCESSHTTP, GATEWAYS, PROGRAMS, RECORDER
 from gateways.cli.running import read_running
 from tests.support.processes import wait_until
 from tests.vxutils.process.script import is_alive
@@ -28,7 +28,7 @@ DEADLINE_S = 20.0
 
 _READY = "matchengine ready: "
 _HTTP_READY = "accesshttp listener ready: "
-_STREAM_PORTS = (4444, 4445, 7316, 7317, 7318, 7416, 7417, 7424, 7425, 8080, 8081)
+_STREAM_PORTS = (4444, 4445, 7316, 7317, 7318, 7416, 7417, 7424, 7425, 8080, 8081, 8090, 8091)
 _DATAGRAM_PORTS = (4444, 7316, 7416, 7424)
 _DEFAULT_PORTS = (
     *((port, socket.SOCK_STREAM) for port in _STREAM_PORTS),
@@ -41,14 +41,14 @@ bind = ["tcp@127.0.0.1:0", "udp@127.0.0.1:0"]
 [monitor]
 address = "tcp@127.0.0.1:0"
 """
-_HTTP_ANYWHERE = """
+_GATEWAY_ANYWHERE = """
 [[listener]]
 bind = ["tcp@127.0.0.1:0"]
 [monitor]
 address = "tcp@127.0.0.1:0"
 """
 _ANYWHERE = dict.fromkeys(("alertcenter", "readhistory", "marketprice"), _SERVER_ANYWHERE)
-_ANYWHERE["accesshttp"] = _HTTP_ANYWHERE
+_ANYWHERE["accesshttp"] = _ANYWHERE["accessws"] = _GATEWAY_ANYWHERE
 
 STOPPED = [f"{program.name} stopped" for program in reversed(PROGRAMS)]
 """What `vx up` says last."""
@@ -211,16 +211,18 @@ class VxUp:
 
     def roles(self) -> dict[str, int]:
         """Every process that lives now by what it is: `NAME watchdog`, `NAME`; `gateway` is the parent of the
-        listener and the worker. The helpers of the engine are left out.
+        listener and the worker of accesshttp; those of accessws are `accessws gateway` and so on. The helpers
+        of the engine are left out.
         """
         found = {}
         for program in PROGRAMS:
             top = self.pid(program.name)
-            if program is ACCESSHTTP:
-                found["gateway"] = top
+            if program in GATEWAYS:
+                prefix = "" if program is ACCESSHTTP else f"{program.name} "
+                found[f"{prefix}gateway"] = top
                 for watchdog in children(top):
                     for pid in children(watchdog):
-                        role = "listener" if "listener" in _command_line(pid) else "worker"
+                        role = prefix + ("listener" if "listener" in _command_line(pid) else "worker")
                         found |= {role: pid, f"{role} watchdog": watchdog}
                 continue
             found[f"{program.name} watchdog"] = top

@@ -78,7 +78,10 @@ def test_a_query_without_an_answer_says_no_more_than_that(capfd: Output) -> None
 
 
 WRONG = [
-    ("--http https://127.0.0.1", "begins with http://, not https://"),
+    ("--http ftp://127.0.0.1", "begins with http:// or https://, not ftp://"),
+    ("--http http://127.0.0.1 --ca ca.pem", "a file of authorities is for https:// only"),
+    ("--http https://127.0.0.1 --ca missing.pem", "missing.pem can not be used: No such file or directory"),
+    ("--ca ca.pem", "--ca is for --http with https://"),
     ("--http 127.0.0.1:8080", "the form is tcp@"),
     ("--http http://a --address tcp@127.0.0.1:1", "give --http or --address, not both"),
     ("--token-file t", "--token-file is for --http"),

@@ -32,6 +32,9 @@ WRONG = [
     ["candles"],
     ["prune"],
     ["alerts", "--limit", "x"],
+    ["demo", "--makers", "0"],
+    ["demo", "--rate", "fast"],
+    ["watch"],
 ]
 
 
@@ -44,7 +47,7 @@ def test_wrong_words_end_with_the_usage_code(words: list[str], capfd: pytest.Cap
     assert shown.out == "" and "usage: vx" in shown.err and "--help` tells more" in shown.err
 
 
-HELP = ["", "up", "call", "init", "adopt", "matchengine", "accesshttp", "status", "audit"]
+HELP = ["", "up", "demo", "watch", "call", "init", "adopt", "matchengine", "accesshttp", "status", "audit"]
 HELP += [
     "recorder",
     "readhistory",

@@ -101,7 +101,7 @@ def test_a_file_of_nobody_is_asked_about(tmp_path: Path, capfd: Output) -> None:
     path.write_text("[process]\ntitle = 'x'\n")
     assert main(["config", "check", str(path)]) == 64
     assert (
-        "--process alertcenter or matchengine or readhistory or marketprice or accesshttp"
+        "--process alertcenter or matchengine or readhistory or marketprice or accesshttp or accessws"
         in capfd.readouterr().err
     )
     assert main(["config", "check", str(tmp_path / "none.toml")]) == 78

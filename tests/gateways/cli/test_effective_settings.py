@@ -41,6 +41,8 @@ def test_the_defaults_change_in_ports_and_log_only() -> None:
     expected["svr"]["bind"] = ["tcp@127.0.0.1:8316", "udp@127.0.0.1:8316"]
     expected["cli"]["address"] = "tcp@127.0.0.1:8317"
     expected["monitor"]["address"] = "tcp@127.0.0.1:8318"
+    expected["recorder"]["monitor_address"] = "tcp@127.0.0.1:8319"
+    expected["alert"]["address"] = "127.0.0.1:5444"
     expected["log"]["path"] = str(LOG)
     for path in (DEFAULTS, None):
         settings = effective_settings(ENGINE, path, 1000, LOG)
@@ -52,6 +54,7 @@ def test_the_gateway_moves_with_its_backends() -> None:
     expected = tomllib.loads(packaged_settings(ACCESSHTTP).read_text())
     expected["listener"][0]["bind"] = ["tcp@127.0.0.1:9080"]
     expected["monitor"]["address"] = "tcp@127.0.0.1:9081"
+    expected["alert"]["address"] = "127.0.0.1:5444"
     for backend, port in (("matchengine", 8316), ("marketprice", 8416), ("readhistory", 8424)):
         expected[backend]["address"] = [f"tcp@127.0.0.1:{port}"]
     expected["log"]["path"] = str(LOG)
@@ -97,6 +100,7 @@ def test_services_move_and_their_alerts_go_to_the_alert_centre(program: Program,
 ALERTS = [
     ("", "127.0.0.1:9"),
     ('[alert]\naddress = ""\n', "127.0.0.1:9"),
+    ('[alert]\naddress = "127.0.0.1:4444"\n', "127.0.0.1:9"),
     ('[alert]\naddress = "10.0.0.1:5"\n', "10.0.0.1:5"),
     ('{"alert": {"host": "x", "addr": ""}}', "127.0.0.1:9"),
     ('{"alert": {"host": "x", "addr": "10.0.0.1:5"}}', "10.0.0.1:5"),

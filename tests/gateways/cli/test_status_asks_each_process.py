@@ -148,11 +148,19 @@ def test_where_nothing_was_started(tmp_path: Path, capfd: Output, monkeypatch: p
     rows = json.loads(capfd.readouterr().out)
     assert [(row["process"], row["state"], row["address"]) for row in rows] == [
         ("alertcenter", "down", f"tcp@127.0.0.1:{4444 + offset} udp@127.0.0.1:{4444 + offset}"),
+        ("recorder", "down", "-"),
         ("matchengine", "down", f"tcp@127.0.0.1:{7316 + offset} udp@127.0.0.1:{7316 + offset}"),
         ("readhistory", "down", f"tcp@127.0.0.1:{7424 + offset} udp@127.0.0.1:{7424 + offset}"),
         ("marketprice", "down", f"tcp@127.0.0.1:{7416 + offset} udp@127.0.0.1:{7416 + offset}"),
         ("accesshttp", "down", f"tcp@127.0.0.1:{8080 + offset}"),
+        ("accessws", "down", f"tcp@127.0.0.1:{8090 + offset}"),
     ]
+
+
+def test_a_recorder_with_a_monitor_is_asked(tmp_path: Path, capfd: Output) -> None:
+    with answering(health("ok", {"sequence": 90, "lag": 7})) as monitor:
+        code, (row,) = ask(tmp_path, [process(name="recorder", serves=[], monitor=monitor)], capfd)
+    assert (code, row["state"], row["sequence"], row["lag"]) == (0, "ok", 90, 7)
 
 
 def test_the_recorder_is_where_its_history_is(tmp_path: Path, capfd: Output) -> None:
