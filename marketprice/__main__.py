@@ -10,13 +10,15 @@ from typing import Final
 
 from marketprice.core.calendar import Calendar
 from marketprice.main import NAME, run_worker
-from marketprice.rebuild import NoHistory, rebuild
+from marketprice.rebuild import NoHistory, rebuild, rebuild_redis
+from marketprice.redis_persistence import RedisStore
 from marketprice.settings import load_settings
 from vxnet.clock import SystemClock
 from vxutils import entry
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import configure
 from vxutils.process import DirectoryLock
+from vxutils.store.redis.errors import RedisError
 from vxutils.zone import open_zone
 
 DESCRIPTORS_BESIDE_CONNECTIONS: Final = 64  # two stores, log, monitor, the loop's own
@@ -38,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     entry.add_run(commands, MARKETPRICE, "Follow the deals and answer queries in the foreground.")
     text = "Make all candles again from the history, while marketprice is stopped."
     again = commands.add_parser("rebuild", help=text, description=text)
-    again.set_defaults(command=_rebuild, embedded=True)
+    again.set_defaults(command=_rebuild)
+    again.add_argument(
+        "--embedded", action="store_true", help="work on the data directory although the file names a Redis"
+    )
     again.add_argument(
         "config",
         type=Path,
@@ -58,12 +63,15 @@ def _rebuild(options: argparse.Namespace) -> int:
     lock.mkdir(mode=entry.DIRECTORY_MODE, parents=True, exist_ok=True)
     configure(settings.log)
     zone = settings.zone_name
+    calendar, clock = Calendar(open_zone(zone)), SystemClock()
     with DirectoryLock(lock):
         try:
-            position = rebuild(
-                options.data_dir, Calendar(open_zone(zone)), zone, settings.retention, SystemClock()
-            )
-        except (NoHistory, sqlite3.Error) as error:
+            if settings.redis.name:
+                store = RedisStore(settings.redis, zone, clock)
+                _, position = rebuild_redis(store, options.data_dir, calendar, settings.retention, clock)
+            else:
+                position = rebuild(options.data_dir, calendar, zone, settings.retention, clock)
+        except (NoHistory, sqlite3.Error, RedisError) as error:
             raise ProcessExit(ExitCode.JOURNAL_DAMAGED, f"nothing was changed: {error}") from error
     print(f"candles made again up to message {position.offset}, days of {zone}")  # noqa: T201
     return ExitCode.OK

@@ -1,11 +1,12 @@
-"""Deals into the state, and the state into its file: both in small steps between answers to clients.
+"""Deals into the state, and the state into its store: both in small steps between answers to clients.
 
     every POLL_S, at once while there is more:  feed -> decode -> markets     at most STEP_MESSAGES
     every SAVE_S, sooner after SAVE_DEALS:      markets + position -> store -> consumer position
     every PURGE_S:                              candles that are too old
 
 What can not be saved is kept and tried again; when UNSAVED_MAX deals wait for the disk, no more are taken
-until it is back, so nothing is lost and memory is bounded. A message that is no deal is skipped, as in the C
+until it is back, so nothing is lost and memory is bounded. A store that is elsewhere takes what is saved, and
+says later that it is safe. A message that is no deal is skipped, as in the C
 system, and counted. It owns the position; the state is changed by nobody else.
 
 Source: protocol.md 6.3, 6.4 (timers; the C system saves every 10 s, piece by piece).
@@ -24,7 +25,7 @@ from marketprice.core.market import Markets
 from marketprice.core.trades import Deal
 from marketprice.feed import Feed, position_of, publish
 from marketprice.messages import BadMessage, decode_deal
-from marketprice.persistence import Position, Store
+from marketprice.persistence import Position
 from vxnet.clock import Clock, OncePer
 from vxnet.timer import Timer
 from vxutils.disk import Disk
@@ -50,6 +51,22 @@ class Follower(Protocol):
         """Old candles were dropped."""
 
 
+class StateStore(Protocol):
+    """Where the state is kept. `saved`: the position that is safe; `trouble`: why it does not go on."""
+
+    saved: Position
+    trouble: str | None
+
+    def save(self, markets: Markets, position: Position) -> int:
+        """Takes what has changed."""
+
+    def drop_before(self, markets: Markets, limits: dict[str, int]) -> None:
+        """Deletes candles that begin before `limits`; in `markets` they are dropped after it."""
+
+    def finish(self) -> None:
+        """Makes safe what was taken, as far as that can be done in some seconds."""
+
+
 class Ingest:
     """Feeds `markets` between `start` and `stop` with what `feed` has behind `position`.
 
@@ -65,7 +82,7 @@ class Ingest:
         markets: Markets,
         position: Position,
         feed: Feed,
-        store: Store,
+        store: StateStore,
         retention: Retention,
         clock: Clock,
         disk: Disk,
@@ -101,7 +118,7 @@ class Ingest:
     @property
     def trouble(self) -> str | None:
         """What an operator should look at."""
-        return self._save_trouble or self.feed.trouble
+        return self._save_trouble or self._store.trouble or self.feed.trouble
 
     def start(self) -> None:
         """Begins. FeedBroken comes out of the loop if the feed can not go on."""
@@ -117,6 +134,8 @@ class Ingest:
         if self._next_step is not None:
             self._next_step.cancel()
         self.save()
+        self._store.finish()
+        self._note_saved()
 
     def step(self) -> None:
         """Takes the next messages in, if there are any. Raises: FeedBroken."""
@@ -155,28 +174,30 @@ class Ingest:
 
         Raises: StoreDamaged.
         """
-        if self.position == self.saved:
-            return
         try:
             self._store.save(self.markets, self.position)
         except sqlite3.OperationalError as error:
             self._fail("market data can not be saved", error)
             return
-        self.saved = self.position
         self._unsaved = 0
         self._save_trouble = None
-        self._publish()
+        self._note_saved()
 
     def purge(self) -> None:
         """Forgets candles that are older than they are kept. Raises: StoreDamaged."""
         limits = self._retention.limits(self._clock.wall_us() // 1_000_000)
-        self.markets.drop_before(limits)
-        if self._follower is not None:
-            self._follower.dropped()
         try:
             self._store.drop_before(self.markets, limits)
         except sqlite3.OperationalError as error:
             self._fail("old candles can not be deleted", error)
+        self.markets.drop_before(limits)
+        if self._follower is not None:
+            self._follower.dropped()
+
+    def _note_saved(self) -> None:
+        if self._store.saved != self.saved:
+            self.saved = self._store.saved
+            self._publish()
 
     def _publish(self) -> None:
         if not self._is_beside_recorder:

@@ -1,6 +1,6 @@
 """The marketprice process, from start to stop.
 
-    store (made again from the history if it is damaged) -> feed -> market list -> listen -> monitor -> ready
+    store (made again from the history if it is no use) -> feed -> market list -> listen -> monitor -> ready
     stop: no more requests -> saved -> closed
 
 One thread and one loop do everything: deals are taken in and requests answered in small steps, in turn.
@@ -24,7 +24,8 @@ from marketprice.ingest import Ingest
 from marketprice.kafka_deals import KafkaDeals
 from marketprice.market_list import MarketList
 from marketprice.persistence import FILE_NAME, Position, Store, StoreDamaged, StoreRefused
-from marketprice.rebuild import NoHistory, rebuild, remove
+from marketprice.rebuild import NoHistory, rebuild, rebuild_redis, remove
+from marketprice.redis_persistence import RedisStore
 from marketprice.requests import Requests
 from marketprice.server import MarketServer
 from marketprice.settings import MarketpriceSettings
@@ -44,9 +45,14 @@ from vxutils.process import install_signals
 from vxutils.protocol.ticker import STATUS_PERIOD_S
 from vxutils.rpc.replies import ReplyFormat
 from vxutils.store.embedded.feed import FeedBroken
+from vxutils.store.redis.errors import RedisError, RedisWrong
 from vxutils.zone import open_zone
 
 NAME: Final = "marketprice"
+REDIS_WAIT_S: Final = 10.0
+REDIS_RETRY_S: Final = 0.5
+"""How long a start waits for the market data in Redis, and between two attempts."""
+
 MARKET_LIST_WAIT_S: Final = 1.0
 """How long a first start waits for the list of markets before it serves without."""
 
@@ -87,6 +93,7 @@ class _Worker:
         self.announce = announce
         self.zone_name = settings.zone_name
         self.calendar = Calendar(open_zone(self.zone_name))
+        self.store: Store | RedisStore
 
     def run(self) -> int:
         try:
@@ -109,7 +116,9 @@ class _Worker:
         return ExitCode.OK
 
     def open_store(self) -> tuple[Markets, Position]:
-        """The state as the disk has it, made again from the history if it can not be gone on with."""
+        """The state as the store has it, made again from the history if it can not be gone on with."""
+        if self.settings.redis.name:
+            return self.load_redis()
         try:
             return self.load()
         except StoreDamaged as error:
@@ -127,18 +136,55 @@ class _Worker:
         """Raises: StoreDamaged, StoreRefused, FeedBroken, sqlite3.OperationalError."""
         self.store = Store(self.directory / FILE_NAME, self.zone_name)
         try:
-            limits = self.settings.retention.limits(self.clock.wall_us() // 1_000_000)
-            markets, position = self.store.load(self.calendar, limits)
-            self.feed = self.open_feed(markets, position)
-            try:
-                self.feed.poll(0)  # takes nothing, and says whether what comes next is there
-            except BaseException:
-                self.feed.close()
-                raise
+            markets, position = self.store.load(self.calendar, self.limits())
+            self.feed = self.open_tried_feed(markets, position)
         except BaseException:
             self.store.close()
             raise
         return markets, position
+
+    def load_redis(self) -> tuple[Markets, Position]:
+        """As `open_store`, of a Redis. Raises: StoreRefused, FeedBroken, ProcessExit."""
+        store = self.store = RedisStore(self.settings.redis, self.zone_name, self.clock)
+        deadline_s = time.monotonic() + REDIS_WAIT_S
+        while True:
+            try:
+                markets, position = store.load(self.calendar, self.limits())
+                break
+            except StoreRefused as error:
+                raise StoreRefused(f"{store}: {error}") from None
+            except RedisError as error:
+                if isinstance(error, RedisWrong) or time.monotonic() > deadline_s:
+                    raise ProcessExit(ExitCode.FAILURE, f"market data can not be read: {error}") from None
+                time.sleep(REDIS_RETRY_S)
+        try:
+            self.feed = self.open_tried_feed(markets, position)
+        except FeedBroken as error:
+            _log.critical("%s; candles are made again from the history", error)
+            markets, position = self.rebuild_redis(store)
+            self.feed = self.open_tried_feed(markets, position)
+        return markets, position
+
+    def rebuild_redis(self, store: RedisStore) -> tuple[Markets, Position]:
+        """Raises: ProcessExit."""
+        try:
+            return rebuild_redis(store, self.directory, self.calendar, self.settings.retention, self.clock)
+        except (NoHistory, sqlite3.Error, RedisError) as error:
+            raise ProcessExit(ExitCode.FAILURE, f"candles can not be made again: {error}") from None
+
+    def limits(self) -> dict[str, int]:
+        """The earliest candles that are kept now."""
+        return self.settings.retention.limits(self.clock.wall_us() // 1_000_000)
+
+    def open_tried_feed(self, markets: Markets, position: Position) -> Feed:
+        """The deals behind `position`, if what comes next is there. Raises: FeedBroken."""
+        feed = self.open_feed(markets, position)
+        try:
+            feed.poll(0)  # takes nothing, and says whether it is
+        except BaseException:
+            feed.close()
+            raise
+        return feed
 
     def open_feed(self, markets: Markets, position: Position) -> Feed:
         """The deals behind `position`."""
@@ -160,6 +206,8 @@ class _Worker:
         """Feed -> markets -> store and shared memory; requests -> views -> replies."""
         settings = self.settings
         self.loop = new_event_loop()
+        if isinstance(self.store, RedisStore):
+            self.store.start(self.loop)
         views = Views(settings.wire_style, settings.reply_size_bytes_max - RESULT_ROOM_BYTES)
         self.tickers: TickerRings | None = None
         if settings.rings.enabled and not settings.debug:  # indented replies are not the ring's texts

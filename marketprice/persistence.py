@@ -65,13 +65,19 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """The open file. `zone`: the name of the time zone whose days the candles are of."""
+    """The open file. `zone`: the name of the time zone whose days the candles are of.
+
+    `saved`: the position that is safe. `trouble`: none that is not raised.
+    """
+
+    trouble: str | None = None
 
     def __init__(self, path: Path, zone: str) -> None:
         """Opens the file, or makes it.
 
         Raises: StoreDamaged, StoreRefused; sqlite3.OperationalError if the disk does not let us.
         """
+        self.saved = Position()
         self._texts = Texts("viabtc")
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -85,6 +91,9 @@ class Store:
         except (StoreDamaged, StoreRefused) as error:
             self._connection.close()
             raise type(error)(f"{path}: {error}") from None
+
+    def finish(self) -> None:
+        """Waits for what is not safe: nothing, after `save`."""
 
     def close(self) -> None:
         """Ends the use of the file."""
@@ -104,7 +113,8 @@ class Store:
                 ).fetchone()
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(str(error)) from error
-        return markets, Position() if row is None else Position(*row)
+        self.saved = Position() if row is None else Position(*row)
+        return markets, self.saved
 
     def save(self, markets: Markets, position: Position) -> int:
         """Writes what has changed, and where it comes from, at once or not at all; how many markets changed.
@@ -113,6 +123,8 @@ class Store:
         sqlite3.OperationalError if the disk does not let us: the same can be tried again.
         """
         changed = [market for market in markets.by_name.values() if not market.is_saved]
+        if not changed and position == self.saved:
+            return 0
         with self._transaction() as connection:
             for market in changed:
                 self._save_market(market)
@@ -122,6 +134,7 @@ class Store:
             )
         for market in changed:
             market.mark_saved()
+        self.saved = position
         return len(changed)
 
     def drop_before(self, markets: Markets, limits: dict[str, int]) -> None:

@@ -1,6 +1,7 @@
 """Candles made again from the history: all deals there are, read once from the beginning.
 
     history.db: deal_history --> Markets --> marketprice.db.new --renamed--> marketprice.db
+                                         '-> keys beside those of Redis --renamed--> these
 
 Used when the market data file is damaged or lost, when the messages it would need are gone, or when the time
 zone has changed. The result stands at the newest message of the topic, where the feed goes on. The caller
@@ -27,6 +28,7 @@ from marketprice.core.trades import Deal
 from marketprice.feed import position_of
 from marketprice.messages import SELL, TOPIC
 from marketprice.persistence import FILE_NAME, Position, Store
+from marketprice.redis_persistence import RedisStore
 from marketprice.texts import real
 from vxnet.clock import Clock
 from vxutils.store.embedded.history import HistoryUnavailable, check_kind
@@ -57,6 +59,19 @@ def rebuild(directory: Path, calendar: Calendar, zone: str, retention: Retention
     remove(directory / FILE_NAME)
     fresh.rename(directory / FILE_NAME)
     return position
+
+
+def rebuild_redis(
+    store: RedisStore, directory: Path, calendar: Calendar, retention: Retention, clock: Clock
+) -> tuple[Markets, Position]:
+    """Makes the market data in a Redis again from the history of the data directory; where they stand.
+
+    On failure what is there stays as it was. Raises: NoHistory; sqlite3.Error; RedisError.
+    """
+    markets = Markets(calendar)
+    position = read_history(directory / HISTORY_FILE, markets, retention, clock)
+    store.replace(markets, position)
+    return markets, position
 
 
 def remove(path: Path) -> None:

@@ -25,15 +25,12 @@ from vxutils.settings.addresses import loopback_problems, outgoing_problems, ser
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import PACKET_SIZE_BYTES_MAX, AddressText
 from vxutils.store.kafka.settings import DealsTopic, topic_problems
+from vxutils.store.redis.settings import RedisSettings, redis_problems
 from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
 WireStyle = Literal["plain", "viabtc"]
 CacheSeconds = Annotated[float, Meta(ge=-86_400, le=86_400)]
 YEAR_S = 365 * 86_400
-
-# What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown name
-# would hide why.
-TOML_STORES = {"redis": "Redis"}
 
 
 class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +52,8 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     whose days and weeks; `local` = of the system. `sec_max`, `min_max`, `hour_max`: how many seconds,
     minutes, hours candles of that length are kept. `buckets_max`: of one market.kline.
     `reply_size_bytes_max`: below the `max_pkg_size` of whoever asks. `cache_timeout_s`: seconds a reply may
-    be repeated. `deals`: the topic they are read from, instead of the recorder's messages beside us.
+    be repeated. `deals`: the topic they are read from, instead of the recorder's messages beside us. `redis`:
+    where the state is kept, instead of a file in the data directory.
     """
 
     process: ProcessSettings = ProcessSettings(title="marketprice")
@@ -67,6 +65,7 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     monitor: MonitorSettings = MonitorSettings()
     rings: RingSettings = RingSettings()
     deals: DealsTopic = DealsTopic()
+    redis: RedisSettings = RedisSettings()
     wire_style: WireStyle = "plain"
     debug: bool = False
     market_source: AddressText = "tcp@127.0.0.1:7316"
@@ -92,8 +91,7 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
 def load_settings(path: Path, embedded: bool) -> LoadedSettings[MarketpriceSettings]:
     """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
 
-    `embedded`: the operator said `--embedded`, so servers which the file names and this version cannot use
-    are warned about instead of refused.
+    `embedded`: the operator said `--embedded`, so servers which the file names are not used, with a warning.
 
     Raises: SettingsError with all problems of the file in words.
     """
@@ -101,14 +99,15 @@ def load_settings(path: Path, embedded: bool) -> LoadedSettings[MarketpriceSetti
         kind=MarketpriceSettings,
         translate=settings_c.translate,
         check=lambda settings, names: _problems(settings, names, embedded),
-        toml_stores=TOML_STORES,
-        c_stores=settings_c.C_STORES,
         c_names=settings_c.C_NAMES,
     )
     settings, warnings = load(file, path, embedded)
     if embedded and settings.deals.brokers:
         warnings.append(stores.warning(stores.NamedStore("deals", "Kafka", settings.deals.brokers)))
         settings = msgspec.structs.replace(settings, deals=DealsTopic())
+    if embedded and settings.redis.name:
+        warnings.append(stores.warning(stores.NamedStore("redis", "Redis", settings.redis.name)))
+        settings = msgspec.structs.replace(settings, redis=RedisSettings())
     return LoadedSettings(settings, warnings)
 
 
@@ -116,9 +115,11 @@ def _problems(settings: MarketpriceSettings, names: Mapping[str, str], embedded:
     problems = server_problems("svr", settings.svr)
     problems += outgoing_problems(settings.alert, settings.log, names)
     problems += loopback_problems("monitor.address", settings.monitor.address)
-    problems += [] if embedded else topic_problems("deals", settings.deals)
-    if names and not embedded and not settings.deals.brokers:
-        problems.append(stores.missing("deals"))  # the C system requires it
+    if not embedded:
+        problems += topic_problems("deals", settings.deals) + redis_problems("redis", settings.redis)
+        # The C system requires both.
+        given = {"deals": bool(settings.deals.brokers), "redis": bool(settings.redis.name)}
+        problems += [stores.missing(name) for name, is_given in given.items() if names and not is_given]
     try:
         AsyncClient(settings.market_source)
     except ValueError as error:

@@ -26,15 +26,13 @@ from vxutils.settings.c_sections import (
     given,
     log_table,
     process_table,
+    redis_table,
     server_table,
 )
 from vxutils.settings.sections import BUF_LIMIT_MAX
 from vxutils.zone import LOCAL
 
 Table = dict[str, Any]
-
-C_STORES: Final = {"redis": "Redis"}
-"""The section that names a server which we can not use; the C system requires it."""
 
 C_NAMES: Final = COMMON_C_NAMES | {"market_source": "accesshttp", "cache_timeout_s": "cache_timeout"}
 """Paths of our settings by which the file knows them otherwise; for the words of a refusal."""
@@ -88,5 +86,7 @@ def translate(config: Table) -> Translated:
     if c.deals is not UNSET:
         place = {"brokers": c.deals.brokers, "topic": c.deals.topic}
         table["deals"] = place | given(partition=c.deals.partition)
+    if c.redis is not UNSET:
+        table["redis"] = redis_table(c.redis)
     table |= given(debug=c.debug, sec_max=c.sec_max, min_max=c.min_max, hour_max=c.hour_max)
     return Translated(table | given(cache_timeout_s=c.cache_timeout), warnings)

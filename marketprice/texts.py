@@ -49,13 +49,16 @@ class Texts:
         return self._last(market.last, market.last_scale)
 
     def numbers(self, candle: Candle) -> tuple[str, str, str, str, str, str]:
-        """open, close, high, low, volume, deal: in the order of the wire."""
+        """open, close, high, low, volume, deal: in the order of the wire.
+
+        Open and low of 0 are in first candles of the C system; it gives them no decimals.
+        """
         decimal, scale = self.decimal, candle.price_scale
         return (
-            decimal(candle.open, scale),
+            decimal(candle.open, scale) if candle.open else "0",
             decimal(candle.close, scale),
             decimal(candle.high, scale),
-            decimal(candle.low, scale),
+            decimal(candle.low, scale) if candle.low else "0",
             decimal(candle.volume, candle.amount_scale),
             decimal(candle.deal, candle.deal_scale),
         )

@@ -57,11 +57,12 @@ def _read(lines: list[bytes], peer: str) -> list[Alert]:
             raise LineError(TOO_SHORT, alerts)
         if not line.startswith(ALERT_MAGIC):
             raise LineError(WRONG_MAGIC, alerts)
-        alerts.append(_parse(line[len(ALERT_MAGIC) :].decode("utf-8", "backslashreplace"), peer))
+        alerts.append(parse_text(line[len(ALERT_MAGIC) :].decode("utf-8", "backslashreplace"), peer))
     return alerts
 
 
-def _parse(text: str, peer: str) -> Alert:
+def parse_text(text: str, peer: str) -> Alert:
+    """What a line says behind the magic; `peer` is the host of one that names none."""
     if not text.isprintable():
         text = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
     host, separator, line = text.partition(": ")

@@ -2,6 +2,7 @@
 
     line -> Minutes (rows) --every FLUSH_S--> store (thread), kept until it is safe
          -> Delivery per outlet
+         -> the list in Redis, or from it: `shared_list`
 
 It owns the rows that are not stored yet, and the thread that stores them. Neither a full disk nor a dead
 outlet keeps it from receiving.
@@ -21,10 +22,11 @@ from typing import Final
 import msgspec
 
 from gateways.alertcenter.delivery import Delivery
-from gateways.alertcenter.lines import Alert, LineError, read_datagram, split_alerts
+from gateways.alertcenter.lines import Alert, LineError, parse_text, read_datagram, split_alerts
 from gateways.alertcenter.minute import Minutes, Row
 from gateways.alertcenter.outlets import Outlet
 from gateways.alertcenter.settings import AlertcenterSettings
+from gateways.alertcenter.shared_list import KEY, PushEnd, TakeEnd
 from gateways.alertcenter.store import AlertStore, open_or_set_aside
 from vxnet.address import format_peer, parse_address
 from vxnet.clock import Clock, OncePer
@@ -97,6 +99,13 @@ class AlertService(BaseHandler):
         self._pool: JobPool[AlertStore, Batch, None] = JobPool(
             loop, 1, lambda: AlertStore(path), self._store, self._stored, AlertStore.close, 2, "alerts"
         )
+        self.pushed: PushEnd | None = None
+        self.taken: TakeEnd | None = None
+        redis = settings.redis
+        if redis.name and redis.end == "push":
+            self.pushed = PushEnd(loop, redis)
+        elif redis.name:
+            self.taken = TakeEnd(loop, redis, self._receive_taken, lambda: not self.unsafe)
         self._flush_timer = Timer(loop, FLUSH_S, self._tick, repeat=True)
         store, notice = open_or_set_aside(path, clock.wall_us())
         try:
@@ -118,6 +127,8 @@ class AlertService(BaseHandler):
         self._pool.start()
         for delivery in self.deliveries:
             delivery.start()
+        for end in filter(None, (self.pushed, self.taken)):
+            end.start()
         self.server.start()
         self._flush_timer.start()
 
@@ -127,8 +138,12 @@ class AlertService(BaseHandler):
         self.server.stop()
         for delivery in self.deliveries:
             delivery.stop(deadline_s)
+        for end in filter(None, (self.pushed, self.taken)):
+            end.stop(deadline_s)
         self._submit()
         self._pool.stop(drain=True, deadline_s=deadline_s)
+        if self.taken is not None:
+            self.taken.settle()
         if self.unsafe:
             _log.error("%d rows of alerts could not be stored", self.unsafe)
 
@@ -140,6 +155,11 @@ class AlertService(BaseHandler):
             _log.info("alert: %s: %s", alert.host, alert.text)
         for delivery in self.deliveries:
             delivery.add(alert, 1, now_us, now_us)
+        if self.pushed is not None:
+            self.pushed.add(f"{alert.host}: {alert.text}")
+
+    def _receive_taken(self, line: str) -> None:
+        self.receive(parse_text(line, KEY))
 
     # What the server below calls.
 

@@ -22,14 +22,11 @@ from vxnet.errors import AddressError
 from vxutils.alert import ALERT_BYTES_MAX
 from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
-from vxutils.settings import AlertSettings, ProcessSettings
+from vxutils.settings import AlertSettings, ProcessSettings, stores
 from vxutils.settings.addresses import loopback_problems, outgoing_problems
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import Addresses, AddressText, SocketBufferBytes
-
-# What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown name
-# would hide why.
-TOML_STORES = {"redis": "Redis"}
+from vxutils.store.redis.settings import RedisSettings, redis_problems
 
 PathText = Annotated[str, Meta(min_length=1, max_length=4_096)]
 HostText = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -87,6 +84,12 @@ class CommandSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: TimeoutS = 30.0
 
 
+class ListSettings(RedisSettings, frozen=True, kw_only=True):
+    """The list in Redis, and which end of it is ours: lines are pushed onto it, or taken from it."""
+
+    end: Literal["push", "take"] = "push"
+
+
 class AlertcenterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the alert centre is told at start.
 
@@ -104,28 +107,35 @@ class AlertcenterSettings(msgspec.Struct, frozen=True, kw_only=True):
     smtp: SmtpSettings = SmtpSettings()
     webhook: WebhookSettings = WebhookSettings()
     command: CommandSettings = CommandSettings()
+    redis: ListSettings = ListSettings()
 
 
 def load_settings(path: Path, embedded: bool) -> LoadedSettings[AlertcenterSettings]:
     """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
 
-    `embedded`: the operator said `--embedded`, so a server which the file names and this version cannot use
-    is warned about instead of refused.
+    `embedded`: the operator said `--embedded`, so a server which the file names is not used, with a warning.
 
     Raises: SettingsError with all problems of the file in words.
     """
     file = SettingsFile(
         kind=AlertcenterSettings,
         translate=settings_c.translate,
-        check=_problems,
-        toml_stores=TOML_STORES,
-        c_stores=settings_c.C_STORES,
+        check=lambda settings, names: _problems(settings, names, embedded),
+        c_names=settings_c.C_NAMES,
     )
-    return LoadedSettings(*load(file, path, embedded))
+    settings, warnings = load(file, path, embedded)
+    if embedded and settings.redis.name:
+        warnings.append(stores.warning(stores.NamedStore("redis", "Redis", settings.redis.name)))
+        settings = msgspec.structs.replace(settings, redis=ListSettings())
+    return LoadedSettings(settings, warnings)
 
 
-def _problems(settings: AlertcenterSettings, names: Mapping[str, str]) -> list[str]:
+def _problems(settings: AlertcenterSettings, names: Mapping[str, str], embedded: bool) -> list[str]:
     problems: list[str] = []
+    if not embedded:
+        problems += redis_problems("redis", settings.redis)
+        if names and not settings.redis.name:
+            problems.append(stores.missing("redis"))  # the C system requires it
     for text in settings.svr.bind:
         try:
             kind = parse_address(text).kind

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vxutils.settings.c_sections import (
+    COMMON_C_NAMES,
     CLog,
     CProcess,
     CRedis,
@@ -22,12 +23,13 @@ from vxutils.settings.c_sections import (
     given,
     log_table,
     process_table,
+    redis_table,
 )
 
 Table = dict[str, Any]
 
-C_STORES: Final = {"redis": "Redis"}
-"""The section that names a server; the C system requires it."""
+C_NAMES: Final = COMMON_C_NAMES
+"""Paths of our settings by which the file knows them otherwise; for the words of a refusal."""
 
 _LOG: Final = {
     "shift": "day",
@@ -74,4 +76,6 @@ def translate(config: Table) -> Translated:
         "svr": server | given(read_mem=c.svr.read_mem),
         "monitor": {"address": ""},  # the C system has none, so its port may be anybody's
     }
+    if c.redis is not UNSET:
+        table["redis"] = redis_table(c.redis)
     return Translated(table, warnings)

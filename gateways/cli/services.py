@@ -11,6 +11,7 @@ def run(program: Program, options: argparse.Namespace) -> int:
     """`vx recorder`, `vx readhistory`, `vx marketprice`, `vx alertcenter`"""
     words = ["run", options.config, "--data-dir", options.data_dir]
     words += ["--embedded"] if options.embedded else []
+    words += ["--sink", options.sink] if program is RECORDER else []
     become(program, words + (["--daemon"] if options.daemon else []))
 
 
@@ -23,7 +24,8 @@ def prune(options: argparse.Namespace) -> int:
 def candles_rebuild(options: argparse.Namespace) -> int:
     """`vx candles rebuild`"""
     config = [options.config] if options.config is not None else []
-    become(MARKETPRICE, ["rebuild", *config, "--data-dir", options.data_dir])
+    words = ["rebuild", *config, "--data-dir", options.data_dir]
+    become(MARKETPRICE, words + (["--embedded"] if options.embedded else []))
 
 
 def alerts(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from marketprice.settings import MarketpriceSettings, load_settings
 from tests.matchengine.settings.test_default_file_holds_the_defaults import paths_of
 from vxutils.settings import SettingsError, setting_paths
 from vxutils.store.kafka.settings import DealsTopic
+from vxutils.store.redis.settings import RedisSettings
 from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,7 @@ def test_c_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"hour_max": 0}, "hour_max: 0 is outside"),
         ({"deals": {"brokers": 1}}, "deals.brokers"),
         ({"redis": {"name": "x", "addr": "127.0.0.1:1"}}, "redis.addr"),
+        ({"redis": {"name": "x", "addr": ["127.0.0.1:1"], "db": -1}}, "redis.db: -1 is outside"),
         ({"accesshttp": "nowhere"}, "accesshttp: "),
         ({"accesshttp": 5}, "accesshttp"),
         ({"cache_timeout": True}, "cache_timeout"),
@@ -101,9 +103,20 @@ def test_a_wrong_c_configuration_is_refused(tmp_path: Path, changed: dict[str, A
 
 
 def test_servers_are_never_ignored_silently(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="names a Redis server"):
-        load_c(tmp_path, c_config(), embedded=False)
-    assert load_c(tmp_path, c_config()).deals == DealsTopic()
+    redis = {"name": "mymaster", "addr": ["127.0.0.1 26379", "b\t1"], "db": 3}
+    settings = load_c(tmp_path, c_config(redis=redis), embedded=False)
+    assert (settings.deals.brokers, settings.redis) == (
+        "127.0.0.1:9092",
+        RedisSettings(name="mymaster", addr=("127.0.0.1:26379", "b:1"), db=3),
+    )
+    embedded = load_c(tmp_path, c_config())
+    assert (embedded.deals, embedded.redis) == (DealsTopic(), RedisSettings())
+    for names, problem in (
+        ([], "redis.addr: empty"),
+        (["127.0.0.1"], "redis.addr: '127.0.0.1' is no address"),
+    ):
+        with pytest.raises(SettingsError, match=problem):
+            load_c(tmp_path, c_config(redis={"name": "x", "addr": names}), embedded=False)
     topic = '[deals]\nbrokers = "a:9092, b"\n'
     assert str(load_toml(tmp_path, topic).deals) == "topic deals at a:9092, b"
     assert load_toml(tmp_path, topic, embedded=True) == MarketpriceSettings()
@@ -111,9 +124,9 @@ def test_servers_are_never_ignored_silently(tmp_path: Path) -> None:
     del without["redis"], without["deals"]
     with pytest.raises(SettingsError, match=r"(?s)deals: missing.*redis: missing"):
         load_c(tmp_path, without, embedded=False)
-    with pytest.raises(SettingsError, match="names a Redis server"):
-        load_toml(tmp_path, '[redis]\nname = "x"\n')
-    assert load_toml(tmp_path, '[redis]\nname = "x"\n', embedded=True) == MarketpriceSettings()
+    redis_toml = '[redis]\nname = "x"\naddr = ["a:1"]\npassword = "geheim"\n'
+    assert str(load_toml(tmp_path, redis_toml).redis) == "Redis x at a:1"
+    assert load_toml(tmp_path, redis_toml, embedded=True) == MarketpriceSettings()
 
 
 @pytest.mark.parametrize(

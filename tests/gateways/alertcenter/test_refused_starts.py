@@ -8,11 +8,12 @@ from tests.gateways.alertcenter.samples import C_CONFIG, M, service, stored
 from tests.gateways.readhistory.running import Service, wait_until
 
 
-def test_c_configuration_needs_embedded(tmp_path: Path) -> None:
-    center = Service("alertcenter", tmp_path, C_CONFIG)
+def test_c_configuration_needs_redis_or_embedded(tmp_path: Path) -> None:
+    without = {name: section for name, section in C_CONFIG.items() if name != "redis"}
+    center = Service("alertcenter", tmp_path, without)
     center.launch()
     assert center.wait() == 78
-    assert "redis: names a Redis server (name mymaster)" in center.log
+    assert "redis: missing, but required" in center.log
     with Service("alertcenter", tmp_path, C_CONFIG, ["--embedded"]) as center:
         assert center.monitor is None
         with center.connect() as sock:

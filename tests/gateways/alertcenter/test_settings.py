@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateways.alertcenter.listing import since_us
-from gateways.alertcenter.settings import AlertcenterSettings, load_settings
+from gateways.alertcenter.settings import AlertcenterSettings, ListSettings, load_settings
 from tests.matchengine.settings.test_default_file_holds_the_defaults import paths_of
 from vxutils.settings import SettingsError, setting_paths
 
@@ -53,8 +53,9 @@ def test_c_configuration(tmp_path: Path) -> None:
     assert settings.monitor.address is None and settings.alert.address is None
     assert any("surprise" in warning for warning in loaded.warnings)
     assert any("redis" in warning for warning in loaded.warnings)
-    with pytest.raises(SettingsError, match="names a Redis server"):
-        load_settings(path, embedded=False)
+    assert settings.redis == ListSettings()
+    used = load_settings(path, embedded=False).settings.redis
+    assert used == ListSettings(name="mymaster", addr=("127.0.0.1:26379",), end="push")
     del config["redis"]
     path.write_text(json.dumps(config))
     with pytest.raises(SettingsError, match="redis: missing"):
@@ -82,7 +83,8 @@ REFUSALS = [
     ("[webhook]\nurl = 'ftp://x'", "webhook.url"),
     ("[webhook]\nurl = 'http://me:secret@x/'", "webhook.token_file instead"),
     ("[svr]\nbind = ['seqpacket@/tmp/x']", "svr.bind"),
-    ("[redis]\nname = 'mymaster'", "names a Redis server"),
+    ("[redis]\nname = 'mymaster'", "redis.addr: empty"),
+    ("[redis]\nend = 'middle'", "redis.end"),
     ("interval_ss = 3", "did you mean interval_s"),
 ]
 
