@@ -3,6 +3,12 @@
     the disk   ->  commit times of the journal's disk
     the load   ->  a matrix of modes, durabilities and windows, each on a fresh engine
     the replay ->  the sample flow, and the flow given by --flow or VX_FLOW, each pass checked
+    the state  ->  many resting orders: memory, slices, starts, latency while a slice is made; small here,
+                   whole with --state and --restart
+    the rest   ->  trades at a constant rate through the whole back-end; short here, with --sustained as long
+                   and fast as it says
+    websockets ->  only with --latency, --fanout, --idle: from a trade to its pushes, many subscribers of many
+                   markets, and very many connections that do nothing
     the memory ->  only with --memory: minutes of pairs, and bytes per resting order
 
 Prints tables; every run is also one JSON line in a file of bench/results. Exit code 1 when a replay
@@ -21,9 +27,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import commit, http, memory, runs
-from bench.engine import EngineError
+from bench import commit, fanout, http, idle, latency, memory, restart, runs, state, sustained
 from bench.flow import FlowError, read_flow
+from bench.light_client import LightClientError
+from bench.process import ServiceError
 from bench.replay import SHOWN_MISMATCHES_MAX, replay_fresh
 from bench.replay_client import ReplayError
 
@@ -31,6 +38,13 @@ BENCH = Path(__file__).resolve().parent
 SAMPLE_FLOW = BENCH / "sample_flow"
 RESULTS = BENCH / "results"
 MEMORY_SECONDS = 600.0
+
+# What `make bench` can afford of the long ones.
+SMALL_STATE_ORDERS = 100_000
+SMALL_STATE_SECONDS = 3.0
+SMALL_RESTART_ORDERS = (0, 10_000, 100_000)
+SMALL_SUSTAINED_RATES = [2_000.0]
+SMALL_SUSTAINED_SECONDS = 20.0
 
 Record = Callable[[dict[str, Any]], None]
 
@@ -52,23 +66,41 @@ def main(arguments: list[str]) -> int:
             record(_environment())
             if options.memory is not None:
                 good = _memory(place, options.memory, record)
+            elif options.state is not None:
+                good = _state(place, options.state, options.seconds, record)
+            elif options.restart:
+                good = _restart(place, restart.OPEN_ORDERS, record)
+            elif options.sustained:
+                good = _sustained(place, options.sustained, options.seconds, record)
+            elif options.latency or options.fanout is not None or options.idle is not None:
+                good = _websockets(place, options, record)
             else:
-                _commit(place, record)
-                _load(place, options.seconds, options.only, record)
-                if not options.only:
-                    http.main(["--seconds", str(int(options.seconds))])
-                good = _replays(place, options.flow, record)
-        except (runs.RunError, EngineError, FlowError, ReplayError, OSError) as error:
+                good = _all(place, options, record)
+        except (runs.RunError, ServiceError, FlowError, ReplayError, LightClientError, OSError) as error:
             print(f"bench: {error}", file=sys.stderr)
             good = False
     print(f"\nresults: {path}")
     return 0 if good else 1
 
 
+def _all(place: Path, options: argparse.Namespace, record: Record) -> bool:
+    """Everything that fits into some minutes; with `only`, just those load runs and the replays."""
+    _commit(place, record)
+    _load(place, options.seconds, options.only, record)
+    if options.only:
+        return _replays(place, options.flow, record)
+    http.main(["--seconds", str(int(options.seconds))])
+    good = [_replays(place, options.flow, record)]
+    good.append(_restart(place, SMALL_RESTART_ORDERS, record))
+    good.append(_state(place, SMALL_STATE_ORDERS, SMALL_STATE_SECONDS, record))
+    good.append(_sustained(place, SMALL_SUSTAINED_RATES, SMALL_SUSTAINED_SECONDS, record))
+    return all(good)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the engine here.")
     add = parser.add_argument
-    add("--seconds", type=float, default=10, help="of each load run (default 10)")
+    add("--seconds", type=float, default=10, help="of each run (default 10)")
     add("--only", default="", help="only the load runs whose name contains this")
     add("--flow", type=Path, default=os.environ.get("VX_FLOW"), help="a recorded flow (or VX_FLOW)")
     add("--directory", type=Path, default=RESULTS, help="where data directories are made and removed")
@@ -80,6 +112,41 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"only memory: pairs for so long (default {MEMORY_SECONDS:g}), bytes per resting order",
     )
+    add(
+        "--state",
+        type=int,
+        nargs="?",
+        const=state.ORDERS,
+        metavar="ORDERS",
+        help=f"only a big state of so many resting orders (default {state.ORDERS:,})",
+    )
+    add("--restart", action="store_true", help="only the times of a start by open orders")
+    add(
+        "--sustained",
+        type=float,
+        nargs="+",
+        metavar="RATE",
+        help="only trades per second through the whole back-end, each rate for --seconds",
+    )
+    add("--latency", action="store_true", help="only from a trade to its pushes, --rates each for --seconds")
+    add(
+        "--fanout",
+        type=int,
+        nargs="?",
+        const=fanout.SUBSCRIBERS,
+        metavar="SUBSCRIBERS",
+        help=f"only pushes to so many subscribers (default {fanout.SUBSCRIBERS:,}), at the first of --rates",
+    )
+    add(
+        "--idle",
+        type=int,
+        nargs="?",
+        const=idle.CONNECTIONS,
+        metavar="CONNECTIONS",
+        help=f"only so many idle connections (default {idle.CONNECTIONS:,})",
+    )
+    add("--rates", type=float, nargs="+", metavar="RATE", help="trades per second of --latency and --fanout")
+    add("--workers", type=int, default=1, help="workers of the gateway in --fanout (default 1)")
     return parser
 
 
@@ -131,6 +198,55 @@ def _replays(place: Path, flow: Path | None, record: Record) -> bool:
                 print(f"    MISMATCH {mismatch}")
             good = good and not result.mismatches
     return good
+
+
+def _state(place: Path, orders: int, seconds: float, record: Record) -> bool:
+    print(f"\nA state of {orders:,} resting orders")
+    result = state.measure(place, orders, seconds)
+    record(result)
+    print("\n".join(state.lines(result)), flush=True)
+    return bool(result["is_good"])
+
+
+def _restart(place: Path, steps: tuple[int, ...], record: Record) -> bool:
+    print("\nStarts by open orders, until the engine serves")
+    rows = []
+    for row in restart.measure(place, steps):
+        record(row)
+        rows.append(row)
+    print("\n".join([restart.HEADING, *map(restart.line, rows)]), flush=True)
+    return all(row["is_good"] for row in rows)
+
+
+def _sustained(place: Path, rates: list[float], seconds: float, record: Record) -> bool:
+    print("\nTrades at a constant rate through engine, recorder, marketprice and readhistory")
+    return sustained.run(place, rates, seconds, record)
+
+
+def _websockets(place: Path, options: argparse.Namespace, record: Record) -> bool:
+    """Those of the three that were asked for, one after the other."""
+    good = True
+    if options.latency:
+        for rate in options.rates or [latency.RATE]:
+            print(f"\n{latency.SUBSCRIBERS} subscribers, {rate:g} trades/s, {options.seconds:g} s")
+            result = latency.measure(place, latency.SUBSCRIBERS, rate, options.seconds)
+            good = _shown(result, latency.lines(result), record) and good
+    if options.fanout is not None:
+        rate = (options.rates or [fanout.RATE])[0]
+        print(f"\n{options.fanout:,} subscribers of {fanout.MARKETS} markets, {rate:,.0f} trades/s")
+        result = fanout.measure(place, options.fanout, fanout.MARKETS, rate, options.seconds, options.workers)
+        good = _shown(result, fanout.lines(result), record) and good
+    if options.idle is not None:
+        print(f"\n{options.idle:,} idle connections")
+        result = idle.measure(place, options.idle, options.seconds)
+        good = _shown(result, idle.lines(result), record) and good
+    return good
+
+
+def _shown(result: dict[str, Any], lines: list[str], record: Record) -> bool:
+    record(result)
+    print("\n".join(lines), flush=True)
+    return bool(result["is_good"])
 
 
 def _memory(place: Path, seconds: float, record: Record) -> bool:

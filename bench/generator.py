@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from bench.engine import process_facts
 from bench.histogram import LatencyHistogram
+from bench.process import process_facts
 from bench.workload import (
     BALANCE_UPDATE,
     CANCEL_EVERY,
@@ -58,7 +58,11 @@ _OTHER = 99
 
 
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `rate` 0: closed loop. `requests` 0: for `seconds`; else exactly so many, no warm-up."""
+    """One run. `rate` 0: closed loop. `requests` 0: for `seconds`; else exactly so many, no warm-up.
+
+    `tick_us`: at a rate, what is due is sent so often at most, so that the generator leaves the processors to
+    those it measures; latency counts from when a request was due all the same.
+    """
 
     host: str
     port: int
@@ -68,6 +72,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 20
     warm_up_s: float = 2
     rate: float = 0
+    tick_us: int = 0
     requests: int = 0
     market: str = "BTCBCH"
     stock: str = "BTC"
@@ -208,7 +213,7 @@ class Load:
             for connection in self._connections:
                 if connection.output and not connection.blocked:
                     self._flush(connection)
-            for descriptor, events in self._wait(due, now):
+            for descriptor, events in self._wait(max(due, now + settings.tick_us * 1e-6), now):
                 connection = by_descriptor[descriptor]
                 if events & select.EPOLLOUT:
                     self._flush(connection)

@@ -28,6 +28,7 @@ def parse_arguments(arguments: list[str]) -> LoadSettings:
     add("-t", dest="seconds", type=float, default=20)
     add("-W", dest="warm_up_s", type=float, default=2, help="seconds before measuring begins")
     add("-r", dest="rate", type=float, default=0, help="requests per second of all; 0 = closed loop")
+    add("-T", dest="tick_us", type=int, default=0, help="at a rate: send so often at most, us; 0 = when due")
     add("-R", dest="requests", type=int, default=0, help="send exactly so many, no warm-up; 0 = by time")
     add("-k", dest="market", default="BTCBCH")
     add("-s", dest="stock", default="BTC")
@@ -47,8 +48,9 @@ def parse_arguments(arguments: list[str]) -> LoadSettings:
         parser.error(f"-c takes 1 to {CONNECTIONS_MAX}")
     if not 1 <= settings.window <= WINDOW_MAX:
         parser.error(f"-w takes 1 to {WINDOW_MAX}")
-    if settings.users < 1 or settings.seconds <= 0 or settings.rate < 0 or settings.requests < 0:
-        parser.error("-u and -t must be above 0, -r and -R not below")
+    not_below_0 = min(settings.rate, settings.tick_us, settings.requests)
+    if settings.users < 1 or settings.seconds <= 0 or not_below_0 < 0:
+        parser.error("-u and -t must be above 0, -r, -T and -R not below")
     return settings
 
 

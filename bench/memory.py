@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.engine import Engine, process_facts
+from bench.engine import Engine
+from bench.process import process_facts
 from bench.runs import RUN_MARGIN_S, RunError, generate, load_result, start_load
 
 SAMPLE_S = 5.0
@@ -27,7 +28,7 @@ SETTLE_S = 1.0
 
 
 def flat(place: Path, seconds: float) -> dict[str, Any]:
-    """Loads `pairs` for `seconds` and samples memory. Raises: RunError, EngineError, OSError."""
+    """Loads `pairs` for `seconds` and samples memory. Raises: RunError, ServiceError, OSError."""
     needed = int(seconds * DISK_BYTES_PER_S_MAX)
     free = shutil.disk_usage(place).free
     if free < needed:
@@ -78,7 +79,7 @@ def _growth(samples: list[int], requests: int) -> dict[str, Any]:
 
 
 def per_order(place: Path) -> dict[str, Any]:
-    """Bytes of memory per resting order, as the book grows. Raises: RunError, EngineError, OSError."""
+    """Bytes of memory per resting order, as the book grows. Raises: RunError, ServiceError, OSError."""
     bytes_per_order: list[int] = []
     with (
         tempfile.TemporaryDirectory(prefix="memory-", dir=place) as directory,

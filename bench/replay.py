@@ -28,9 +28,10 @@ from typing import Any
 
 import msgspec
 
-from bench.engine import Durability, Engine, EngineError
+from bench.engine import Durability, Engine
 from bench.expected_book import ExpectedBook
 from bench.flow import Checkpoint, Flow, FlowError, read_flow
+from bench.process import ServiceError
 from bench.replay_checks import Checks
 from bench.replay_client import ReplayClient, ReplayError
 
@@ -138,7 +139,7 @@ def main(arguments: list[str]) -> int:
             result = replay(flow, host, int(port), given.window, given.verify)
         else:
             result = replay_fresh(flow, given.directory, given.durability, given.window, given.verify)
-    except (EngineError, FlowError, ReplayError, OSError) as error:
+    except (ServiceError, FlowError, ReplayError, OSError) as error:
         print(f"bench.replay: {error}", file=sys.stderr)
         return 1
     for mismatch in result.mismatches[:SHOWN_MISMATCHES_MAX]:

@@ -81,7 +81,7 @@ def load_result(code: int, output: str, errors: str) -> dict[str, Any]:
 def measure(run: LoadRun, place: Path, seconds: float) -> dict[str, Any]:
     """Starts an engine under `place`, loads it for `seconds`, stops it.
 
-    Raises: RunError, EngineError, OSError.
+    Raises: RunError, ServiceError, OSError.
     """
     options = ["-m", run.mode, "-c", str(run.connections), "-w", str(run.window), "-t", str(seconds)]
     options += ["-r", str(run.rate)]

@@ -68,7 +68,13 @@ class AssetPushes:
         self._unreadable_log = OncePer(UNREADABLE_LOG_PERIOD_S)
 
     def take(self, messages: Iterable[Message], now: float) -> None:
-        """Messages of the topic `balances`; one that can not be read is counted and skipped."""
+        """Messages of the topic `balances`; one that can not be read is counted and skipped.
+
+        While nobody is subscribed to an order or a balance they are not read at all.
+        """
+        topics = self._registry.topics
+        if not topics[Kind.ORDER] and not topics[Kind.ASSET]:
+            return
         for message in messages:
             try:
                 elements = _decode_message(message.payload)

@@ -101,7 +101,13 @@ class OrderPushes:
         self._unreadable_log = OncePer(UNREADABLE_LOG_PERIOD_S)
 
     def take(self, messages: Iterable[Message], now: float) -> None:
-        """Messages in order; one that can not be read is counted, logged now and then, and skipped."""
+        """Messages in order; one that can not be read is counted, logged now and then, and skipped.
+
+        While nobody is subscribed to an order or a balance they are not read at all.
+        """
+        topics = self._registry.topics
+        if not topics[Kind.ORDER] and not topics[Kind.ASSET]:
+            return
         for message in messages:
             try:
                 self._take_one(message)

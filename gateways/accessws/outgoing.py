@@ -12,7 +12,9 @@ reply is no sign of a slow client. A topic is conflated whole, never its
 differences: what the client gets after it was slow is the full state, from which later differences count.
 
 One `Outbox` serves all clients of a worker: it flushes each client that was given something once per turn of
-the loop, and owns the counters. Nothing is encoded here.
+the loop, and owns the counters. After a flush that took long it asks for as long a rest, in which changes add
+up: with very many clients each gets fewer pushes with more in them, and the worker keeps half of its time for
+requests, the machine for the processes which the pushes come from. Nothing is encoded here.
 
 Source: RFC 6455 7.4.1 and the IANA registry (1013).
 """
@@ -20,6 +22,7 @@ Source: RFC 6455 7.4.1 and the IANA registry (1013).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -30,6 +33,11 @@ SLOW_BYTES: Final = 64 * 1024
 
 RESUMED_BYTES: Final = SLOW_BYTES // 4
 """Unsent bytes at which it is so no longer."""
+
+LONG_FLUSH_S: Final = 0.002
+"""A flush that took longer is followed by a rest: some hundred clients."""
+
+REST_MAX_S: Final = 0.5
 
 TOO_SLOW_CODE: Final = 1013
 TOO_SLOW_REASON: Final = "too slow"
@@ -67,10 +75,16 @@ class Outbox:
         self.slow: dict[Outgoing, None] = {}
         self._loop = loop
         self._waiting: list[Outgoing] = []
+        self._rests_until = 0.0
 
     def open(self, connection: Connection) -> Outgoing:
         """The queue of a new connection."""
         return Outgoing(self, connection)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether new pushes had better wait: so much was sent just now."""
+        return time.monotonic() < self._rests_until  # the loop's clock stands still within a turn
 
     def look_at_slow(self) -> None:
         """Resume those that have caught up; called now and then, in case nobody said so."""
@@ -80,9 +94,13 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what was queued, to each client in one piece."""
+        begun = time.monotonic()
         waiting, self._waiting = self._waiting, []
         for outgoing in waiting:
             outgoing.flush()
+        now = time.monotonic()
+        if now - begun > LONG_FLUSH_S:
+            self._rests_until = now + min(now - begun, REST_MAX_S)
 
     def schedule(self, outgoing: Outgoing) -> None:
         """It gets its turn at the end of this turn of the loop."""

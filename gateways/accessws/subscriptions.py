@@ -9,7 +9,8 @@
 
 `timing` "change" looks for changes every LOOK_S, so that the first one after a quiet time leaves at once;
 those that follow are gathered for `push_tick_ms`. "interval" makes market pushes each interval, as the C
-system does. One `Subscriptions` per worker; it owns all topics and timers of the pushes.
+system does. After very many pushes there is a rest (`outgoing`). One `Subscriptions` per worker; it owns all
+topics and timers of the pushes.
 
 Source: protocol.md 9.4 - 9.8.
 """
@@ -49,6 +50,9 @@ from vxutils.protocol.commands import Service
 
 LOOK_S: Final = 0.002
 """Between two looks at feeds and rings, some 30 us each."""
+POLLS_MAX: Final = 10
+"""Of full feeds in one look: what came in a rest goes out together, and nobody waits for more than 50 ms."""
+
 SLOW_TICK_S: Final = 0.1
 
 
@@ -199,9 +203,15 @@ class Subscriptions:
     # Time.
 
     def _look(self) -> None:
+        if self._outbox.is_resting:
+            return
         now = self._loop.time()
         if self._feeds is not None and now >= self._feeds_at:
-            count = self._feeds.poll()
+            count = 0
+            for _ in range(POLLS_MAX):
+                count = self._feeds.poll()
+                if count < MESSAGES_PER_POLL:
+                    break
             if 0 < count < MESSAGES_PER_POLL:
                 self._feeds_at = now + self._push_tick_s
         if self._is_on_change:
