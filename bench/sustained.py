@@ -98,7 +98,9 @@ def _run(backend: Backend, trades_per_s: float, seconds: float) -> dict[str, Any
         "ok_per_s": result["ok_per_s"],
         "takers_traded_per_s": result["takers_traded_per_s"],
         "refused": refused,
+        "refused_unavailable": result["err3_unavailable"],
         "dropped": result["dropped"],
+        "longest_turn_us": status["longest turn us"],
         "lat_us": result["lat_us"],
         **lag_facts(samples, 2 * trades_per_s),
         "drained_s": round(drained_s, 1),
@@ -253,7 +255,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     return [
         f"  {result['trades_per_s']:g} trades/s for {result['seconds']:g} s: "
         f"{result['takers_traded_per_s']}/s traded, {result['refused']} refused, "
-        f"{result['dropped']} not sent; p50 {latency['p50']} us, p99 {latency['p99']} us",
+        f"{result['dropped']} not sent; p50 {latency['p50']} us, p99 {latency['p99']} us, "
+        f"longest turn {result['longest_turn_us']} us",
         f"    {verdict}; lag p50 {lag['p50']:g} records {lag_s['p50']} s, max {lag['max']} records "
         f"{lag_s['max']} s, at the end {lag['end']}; drained in {result['drained_s']} s",
         f"    MB in each third: {memory}",

@@ -21,6 +21,7 @@ from typing import NoReturn
 import msgspec
 
 from matchengine import offline, system
+from matchengine.c_database.adopting import adopt_database
 from matchengine.diff import add_diff
 from matchengine.main import FATAL_ERRORS, Directories, directories, flush_standard_streams, refuse_in_words
 from matchengine.main import run_worker as run_engine
@@ -86,7 +87,15 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("init", _init, "Make a new, empty data directory.")
     sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="keep the journal elsewhere")
-    add("adopt", _adopt, "Declare a copied data directory to be the system (its original is gone for good).")
+    sub = add(
+        "adopt", _adopt, "Declare a copied data directory to be the system (its original is gone for good)."
+    )
+    sub.add_argument(
+        "--config",
+        type=Path,
+        metavar="CONFIG",
+        help="take over the databases of the C system which these settings name, into a new data directory",
+    )
 
     sub = add("run", _run, "Run the engine in the foreground.")
     _add_config(sub)
@@ -141,9 +150,30 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _adopt(options: argparse.Namespace) -> int:
+    if options.config is not None:
+        return _adopt_database(options)
     with _exclusively(options.data_dir):
         adopted = system.adopt(Disk(), options.data_dir)
     print(f"{options.data_dir} is now system {adopted.system_id}")  # noqa: T201
+    return ExitCode.OK
+
+
+def _adopt_database(options: argparse.Namespace) -> int:
+    loaded = load_settings(options.config, embedded=False)
+    where = directories(loaded.settings, options.data_dir)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)  # noqa: T201
+
+    adopted = adopt_database(Disk(), SystemClock(), loaded.settings, where, tell)
+    state = adopted.loaded
+    engine = state.engine
+    print(  # noqa: T201
+        f"{options.data_dir} is now system {adopted.system_id}: operation {state.operation_id} (slice "
+        f"{state.slice_time_s or 'none'}, {state.replayed} operations after it), orders to "
+        f"{engine.last_order_id}, deals to {engine.last_deal_id}, "
+        f"{sum(len(market.orders) for market in engine.markets.values())} open orders"
+    )
     return ExitCode.OK
 
 

@@ -21,18 +21,21 @@ import msgspec
 
 from matchengine import recovery, slices, system
 from matchengine.admin import Admin
+from matchengine.columns import ColumnDoor, open_door
 from matchengine.core import rule_change
 from matchengine.core.commands import ChangeRules
 from matchengine.core.rules import rules_hash
 from matchengine.core.views import Views
 from matchengine.divergence import ENGINE, DivergenceWatch, DumpProcess
+from matchengine.first_start import demand_new_database
 from matchengine.journal import format as layout
 from matchengine.journal.segments import remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
 from matchengine.observe import Observer
 from matchengine.pipeline import NEVER_US, Pipeline
 from matchengine.publisher import BookPublisher
-from matchengine.recorder.lag import RecorderState, read_recorder_state
+from matchengine.recorder.lag import RecorderState, read_recorder_state, slowest
+from matchengine.recorder.sinks import names_of
 from matchengine.requests import Requests
 from matchengine.sequencer import Sequencer
 from matchengine.server import EngineServer
@@ -125,6 +128,7 @@ class _Worker:
         self.log = log
         self.announce = announce
         self.ticked_us = 0
+        self.recorders = names_of(settings)
 
     def run(self) -> int:
         self.recover()
@@ -156,6 +160,8 @@ class _Worker:
         self.engine, self.position = found.engine, found.position
         for warning in found.warnings:
             _log.critical("%s", warning)
+        if not self.position.sequence:
+            demand_new_database(self.settings, self.identity.system_id)
         if self.position.time_us > self.clock.wall_us() + FUTURE_US_MAX:
             ahead_s = (self.position.time_us - self.clock.wall_us()) / 1_000_000
             raise ProcessExit(
@@ -260,7 +266,7 @@ class _Worker:
         self.pipeline = Pipeline(
             self.engine,
             views,
-            Requests(self.engine, views),
+            Requests(self.engine, views, self.open_door()),
             self.sequencer,
             self.journal,
             self.timekeeper,
@@ -305,6 +311,15 @@ class _Worker:
             interval_s = settings.journal.sync_interval_ms / 1000
             self.timers.append(Timer(self.loop, interval_s, self.sync, repeat=True))
 
+    def open_door(self) -> ColumnDoor | None:
+        """Where the history goes to a database: what its columns can not hold is not accepted."""
+        if self.settings.history.store != "mysql":
+            return None
+        log, history = self.settings.mysql.log, self.settings.mysql.history
+        assert log is not None, "the settings were checked"
+        assert history is not None, "the settings were checked"
+        return open_door(self.engine, log, history)
+
     def _helper_arguments(self, name: str) -> list[str]:
         return [
             name,
@@ -339,11 +354,16 @@ class _Worker:
         self.ticked_us = self.clock.monotonic_us()
 
     def recorder_state(self) -> RecorderState | None:
-        """How far the recorder of this data directory is, None if none runs."""
-        state = read_recorder_state(self.disk, self.where.data)
-        if state is None or self.clock.wall_us() - state.published_us > RECORDER_SILENT_US:
-            return None
-        return state
+        """How far the recorders of this data directory are, the slowest of those that run; None of none."""
+        now_us = self.clock.wall_us()
+        found = [read_recorder_state(self.disk, self.where.data, name) for name in self.recorders]
+        return slowest(
+            [
+                state
+                for state in found
+                if state is not None and now_us - state.published_us <= RECORDER_SILENT_US
+            ]
+        )
 
     def recorder_reason(self) -> str:
         """Why new orders should wait for the recorder, empty if they need not."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from matchengine import problems
+from matchengine.columns import ColumnDoor
 from matchengine.core.commands import CancelOrder, Command, PutLimit, PutMarket, UpdateBalance
 from matchengine.core.engine import Engine
 from matchengine.core.ledger import AssetLedger
@@ -34,9 +35,10 @@ Params = list[Any]
 
 
 class Requests:
-    """Checks parameters against the rules in force and the limits of this system."""
+    """Checks parameters against the rules in force and the limits of this system, and of the columns behind
+    `door` if there are any."""
 
-    def __init__(self, engine: Engine, views: Views) -> None:
+    def __init__(self, engine: Engine, views: Views, door: ColumnDoor | None = None) -> None:
         self.engine = engine
         self.views = views
         self._rates: dict[tuple[str, int], int | None] = {}
@@ -46,6 +48,10 @@ class Requests:
             202: self.put_market,
             204: self.cancel,
         }
+        if door is not None:
+            self.operations = {
+                command: door.guard(operation) for command, operation in self.operations.items()
+            }
         self.queries: dict[int, Callable[[Params], str | Refusal]] = {
             101: self.balance_query,
             104: lambda params: self.views.asset_list(),

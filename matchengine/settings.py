@@ -7,6 +7,7 @@ in force are journaled state (`matchengine.core.rules`). Nothing here opens a so
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,9 @@ from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings, Set
 from vxutils.settings.addresses import address_problems, is_local, outgoing_problems, server_problems
 from vxutils.settings.loading import SettingsFile, decode_and_check, parse
 from vxutils.settings.sections import AddressText
+from vxutils.store.kafka.settings import BrokersText, brokers_problems
+from vxutils.store.mysql.settings import MysqlSettings
+from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
 WireStyle = Literal["plain", "viabtc"]
 Durability = Literal["group", "interval", "off"]
@@ -37,16 +41,8 @@ RECORD_OVERHEAD_BYTES_MAX = 6 << 10
 RING_LEVEL_BYTES = 19
 RING_HEAD_BYTES = 128
 
-# What an operator may call a server in TOML; no such setting exists, so the plain refusal of an unknown
-# name would hide why.
-TOML_STORES = {
-    "db_log": "MySQL",
-    "db_history": "MySQL",
-    "mysql": "MySQL",
-    "brokers": "Kafka",
-    "kafka": "Kafka",
-    "redis": "Redis",
-}
+# The sections that name servers; with `--embedded` they are warned about and not used.
+TOML_STORES = {"mysql": "MySQL", "kafka": "Kafka"}
 
 CONSOLE_IS_OPEN = "can be reached from other machines, and the console asks nobody who he is"
 
@@ -87,7 +83,8 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     `check_bytes_max`: a larger history.db is not checked through at start. `archive`: whether old journal
     segments are compressed; otherwise they stay as they are. `rings`: whether messages are put into shared
     memory too, `ring_size_bytes` for each topic. `monitor_address`: where `GET /health` and `GET /metrics`
-    are answered; None = nowhere.
+    are answered; None = nowhere. `messages_monitor_address`: the same of the recorder of messages, where
+    that is a process of its own.
     """
 
     lag_part_max: Annotated[float, Meta(ge=0.001, le=1)] = 0.5
@@ -98,6 +95,31 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     rings: bool = True
     ring_size_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 4 << 20
     monitor_address: AddressText | None = "tcp@127.0.0.1:7319"
+    messages_monitor_address: AddressText | None = "tcp@127.0.0.1:7320"
+
+
+class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the recorder writes operation log and history: into the data directory, or into the databases of
+    `mysql`. `time_zone`: whose days the tables of the operation log are; `local` = of the system. Into MySQL
+    a slice is written every `slice_interval_s` (0: none) and kept for `slice_keep_s`, for the C system."""
+
+    store: Literal["embedded", "mysql"] = "embedded"
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+    slice_interval_s: Annotated[int, Meta(ge=0, le=365 * 86_400)] = 86_400
+    slice_keep_s: Annotated[int, Meta(ge=0, le=100 * 365 * 86_400)] = 3 * 86_400
+
+
+class MysqlSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The two databases of the C system."""
+
+    log: MysqlSettings | None = None
+    history: MysqlSettings | None = None
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where messages go: to these brokers; empty = into the data directory."""
+
+    brokers: BrokersText = ""
 
 
 class RingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +187,9 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     monitor: MonitorSettings = MonitorSettings()
     journal: JournalSettings = JournalSettings()
     recorder: RecorderSettings = RecorderSettings()
+    history: HistorySettings = HistorySettings()
+    mysql: MysqlSection = MysqlSection()
+    kafka: KafkaSettings = KafkaSettings()
     rings: RingSettings = RingSettings()
     slice_records: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
     on_divergence: OnDivergence = "halt"
@@ -173,6 +198,16 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
     keys_max: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_000_000
     asset: tuple[AssetSettings, ...] = ()
     market: tuple[MarketSettings, ...] = ()
+
+    @property
+    def has_two_recorders(self) -> bool:
+        """Whether history and messages go to different stores, each with a recorder process of its own."""
+        return self.history.store != "embedded" or bool(self.kafka.brokers)
+
+    @property
+    def zone_name(self) -> str:
+        """The time zone of the day tables by its own name; the loader has already looked it up."""
+        return resolve_zone(self.history.time_zone)
 
     @property
     def rules(self) -> Rules:
@@ -189,17 +224,17 @@ class MatchengineSettings(msgspec.Struct, frozen=True, kw_only=True):
 def load_settings(path: str | Path, embedded: bool) -> LoadedSettings[MatchengineSettings]:
     """The settings in the file at `path`: our TOML, or a `config.json` of the C system.
 
-    `embedded`: the operator said `--embedded`, so servers which the file names and this version cannot
-    use are warned about instead of refused.
+    `embedded`: the operator said `--embedded`, so servers which the file names are not used, and he is
+    warned.
 
     Raises: SettingsError with all problems of the file in words. Source: protocol.md 3.1, 10.3, 10.4.
     """
     file = SettingsFile(
         kind=MatchengineSettings,
         translate=settings_c.translate,
-        check=_problems,
-        toml_stores=TOML_STORES,
-        c_stores=settings_c.C_STORES,
+        check=functools.partial(_problems, embedded),
+        toml_stores=TOML_STORES if embedded else {},
+        c_stores=settings_c.C_STORES if embedded else {},
         c_names=settings_c.C_NAMES,
     )
     parsed = parse(file, path)
@@ -207,11 +242,13 @@ def load_settings(path: str | Path, embedded: bool) -> LoadedSettings[Matchengin
     settings, problems = outcome.settings, outcome.problems
     if settings is not None and not problems and not parsed.is_c:
         problems = _open_address_problems(settings)
-    if not embedded:
-        problems = problems + [stores.refusal(store) for store in parsed.named]
-        problems += [stores.missing(name) for name in parsed.missing]
     if settings is None or problems:
         raise SettingsError(problems)
+    if embedded:
+        history = msgspec.structs.replace(settings.history, store="embedded")
+        settings = msgspec.structs.replace(
+            settings, history=history, mysql=MysqlSection(), kafka=KafkaSettings()
+        )
     warnings = parsed.warnings + outcome.warnings + [stores.warning(store) for store in parsed.named]
     if not is_local(settings.cli.address):
         warnings.append(f"cli: {settings.cli.address} {CONSOLE_IS_OPEN}")
@@ -225,6 +262,7 @@ def _open_address_problems(settings: MatchengineSettings) -> list[str]:
     monitors = {
         "monitor.address": settings.monitor.address,
         "recorder.monitor_address": settings.recorder.monitor_address,
+        "recorder.messages_monitor_address": settings.recorder.messages_monitor_address,
     }
     return [
         f"{name}: {address} is not on this machine"
@@ -233,16 +271,35 @@ def _open_address_problems(settings: MatchengineSettings) -> list[str]:
     ]
 
 
-def _problems(settings: MatchengineSettings, names: Mapping[str, str]) -> list[str]:
+def _problems(embedded: bool, settings: MatchengineSettings, names: Mapping[str, str]) -> list[str]:
     problems = server_problems("svr", settings.svr)
     console = names.get("cli.address", "cli.address")
     problems += address_problems(console, settings.cli.address, ("tcp", "stream"))
     problems += address_problems("monitor.address", settings.monitor.address, ("tcp", "stream"))
-    recorder = settings.recorder.monitor_address
-    problems += address_problems("recorder.monitor_address", recorder, ("tcp", "stream"))
+    for name in ("monitor_address", "messages_monitor_address"):
+        address = getattr(settings.recorder, name)
+        problems += address_problems(f"recorder.{name}", address, ("tcp", "stream"))
     problems += outgoing_problems(settings.alert, settings.log, names)
     problems += _record_problems(settings) + _ring_problems(settings.rings)
+    problems += [] if embedded else _store_problems(settings, names)
     return problems + check_rules(settings.rules)
+
+
+def _store_problems(settings: MatchengineSettings, names: Mapping[str, str]) -> list[str]:
+    problems = brokers_problems(names.get("kafka.brokers", "kafka.brokers"), settings.kafka.brokers)
+    if names and not settings.kafka.brokers:
+        problems.append(stores.missing("brokers"))  # the C system requires them
+    databases = {"mysql.log": settings.mysql.log, "mysql.history": settings.mysql.history}
+    for name, database in databases.items():
+        if settings.history.store == "mysql" and database is None:
+            problems.append(stores.missing(names.get(name, name)))
+        elif settings.history.store != "mysql" and database is not None:
+            problems.append(f"{name}: names {database}, but history.store says {settings.history.store}")
+    try:
+        open_zone(settings.zone_name)
+    except UnknownZone as error:
+        problems.append(f"history.time_zone: {error}")
+    return problems
 
 
 def _ring_problems(rings: RingSettings) -> list[str]:

@@ -26,10 +26,13 @@ from vxutils.settings.c_sections import (
     decode_c,
     given,
     log_table,
+    mysql_names,
+    mysql_table,
     process_table,
     server_table,
 )
 from vxutils.settings.sections import BUF_LIMIT_MAX
+from vxutils.zone import LOCAL
 
 Table = dict[str, Any]
 
@@ -43,13 +46,21 @@ C_DEFAULTS: dict[str, object] = {
     "repeat_age_s": 86_400,
     "monitor.address": None,  # the C system has none, so its port may be anybody's
     "recorder.monitor_address": None,
+    "recorder.messages_monitor_address": None,
+    "history.time_zone": LOCAL,
 }
 
-# The sections that name servers; the C system requires all of them.
+# The sections that name servers, all required by the C system; with `--embedded` they are not used.
 C_STORES = {"db_log": "MySQL", "db_history": "MySQL", "brokers": "Kafka"}
 
 # Paths of our settings by which the file knows them otherwise; for the words of a refusal.
-C_NAMES = COMMON_C_NAMES | {"cli.address": "cli", "cache_timeout_s": "cache_timeout"}
+C_NAMES = (
+    COMMON_C_NAMES
+    | mysql_names("mysql.log", "db_log")
+    | mysql_names("mysql.history", "db_history")
+    | {"cli.address": "cli", "cache_timeout_s": "cache_timeout", "kafka.brokers": "brokers"}
+    | {"history.slice_interval_s": "slice_interval", "history.slice_keep_s": "slice_keeptime"}
+)
 
 
 class CAsset(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +108,6 @@ def translate(config: Table) -> Translated:
     Raises: SettingsError with every key that is missing or of a wrong JSON type.
     """
     c, warnings = decode_c(CMatchengine, config)
-    warnings.extend(
-        f"{name}: not used here; slices come every slice_records journal records"
-        for name in ("slice_interval", "slice_keeptime")
-        if getattr(c, name) is not UNSET
-    )
     table: Table = {
         "process": process_table(c.process, "matchengine"),
         "log": log_table(c.log, warnings),
@@ -111,6 +117,11 @@ def translate(config: Table) -> Translated:
         "asset": [given(**msgspec.structs.asdict(asset)) for asset in c.assets],
         "market": [_market_table(market) for market in c.markets],
     }
+    databases = {"log": c.db_log, "history": c.db_history}
+    slices = given(slice_interval_s=c.slice_interval, slice_keep_s=c.slice_keeptime)
+    table["history"] = {"store": "mysql"} | slices
+    table["mysql"] = {name: mysql_table(one) for name, one in databases.items() if one is not UNSET}
+    table["kafka"] = given(brokers=c.brokers)
     table |= given(debug=c.debug, cache_timeout_s=c.cache_timeout)
     for path, value in C_DEFAULTS.items():
         section, _, name = path.rpartition(".")

@@ -80,6 +80,7 @@ SHAPES: Final[Mapping[Program, Shape]] = {
             ("cli", "address"),
             ("monitor", "address"),
             ("recorder", "monitor_address"),
+            ("recorder", "messages_monitor_address"),
         ),
         c=(("svr", "bind"), ("cli",)),
     ),
@@ -213,7 +214,7 @@ def _fill(table: Table, defaults: Table, setting: Setting) -> None:
 def _remove(table: Table, setting: Setting) -> None:
     *sections, name = setting
     for section in sections:
-        table = table[section]
+        table = table.get(section, {})
     table.pop(name, None)
 
 

@@ -15,7 +15,8 @@ def init(options: argparse.Namespace) -> int:
 
 def adopt(options: argparse.Namespace) -> int:
     """`vx adopt`"""
-    become(ENGINE, ["adopt", *_directories(options)])
+    config = ["--config", options.config] if options.config is not None else []
+    become(ENGINE, ["adopt", *_directories(options), *config])
 
 
 def run(options: argparse.Namespace) -> int:

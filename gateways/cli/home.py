@@ -24,6 +24,7 @@ from vxutils.process import DirectoryLock
 
 SYSTEM_FILE: Final = "SYSTEM"
 DIRECTORY_MODE: Final = 0o750
+SETTINGS_MODE: Final = 0o600
 
 _OWN_DIRECTORY: Final = "up"
 _LOG_DIRECTORY: Final = "log"
@@ -86,6 +87,8 @@ class Home:
     def write_settings(self, name: str, text: str) -> Path:
         """Where the text is now. Restarted processes read it again. Raises: OSError."""
         path = self._own / name
+        path.touch(SETTINGS_MODE)
+        path.chmod(SETTINGS_MODE)  # it may hold a password
         path.write_text(text)
         return path
 

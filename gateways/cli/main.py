@@ -146,7 +146,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--journal-dir", type=Path, metavar="DIR", help="keep the journal elsewhere")
 
     text = "Declare a copied data directory to be the system, its original being gone for good."
-    _add_data_directory(_add(commands, "adopt", engine.adopt, text))
+    sub = _add(commands, "adopt", engine.adopt, text)
+    _add_data_directory(sub)
+    sub.add_argument(
+        "--config",
+        type=Path,
+        metavar="CONFIG",
+        help="take over the databases of the C system which these settings name, into a new data directory",
+    )
 
     sub = _add(commands, "matchengine", engine.run, "Run the engine in the foreground.")
     _add_config(sub)
@@ -160,6 +167,14 @@ def _parser() -> argparse.ArgumentParser:
         (ALERTCENTER, "Run the alert centre in the foreground."),
     ):
         sub = _add(commands, program.name, functools.partial(services.run, program), text)
+        if program is RECORDER:
+            sub.add_argument(
+                "--sink",
+                choices=("history", "messages"),
+                default="history",
+                help="what it records, where history and messages go to different stores: history (the "
+                "default), or messages, which ends at once where there is nothing to do",
+            )
         _add_config(sub)
         _add_data_directory(sub)
         _add_daemon(sub)
@@ -236,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "config", type=Path, nargs="?", metavar="CONFIG", help="settings of marketprice (default: packaged)"
     )
+    _add_embedded(sub)
     _add_data_directory(sub)
 
     text = "Remove archived journal segments for good; says what can not be made again any more."

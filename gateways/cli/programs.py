@@ -22,32 +22,41 @@ DEFAULT_FILE: Final = "default.toml"
 
 
 class Program(msgspec.Struct, frozen=True):
-    """`name` as ready lines and messages show it, `package` as `python -m` takes it."""
+    """`name` as ready lines and messages show it, `package` as `python -m` takes it, `words` of its command
+    line beside those of all."""
 
     name: str
     package: str
+    words: tuple[str, ...] = ()
 
 
 ALERTCENTER: Final = Program("alertcenter", "gateways.alertcenter")
 RECORDER: Final = Program("recorder", "matchengine.recorder")
+MESSAGES_RECORDER: Final = Program("recorder-messages", "matchengine.recorder", ("--sink", "messages"))
 ENGINE: Final = Program("matchengine", "matchengine")
 READHISTORY: Final = Program("readhistory", "gateways.readhistory")
 MARKETPRICE: Final = Program("marketprice", "marketprice")
 ACCESSHTTP: Final = Program("accesshttp", "gateways.accesshttp")
 ACCESSWS: Final = Program("accessws", "gateways.accessws")
 
-PROGRAMS: Final = (ALERTCENTER, RECORDER, ENGINE, READHISTORY, MARKETPRICE, ACCESSHTTP, ACCESSWS)
-"""In the order in which they are started; they are stopped in reverse.
+RECORDERS: Final = (RECORDER, MESSAGES_RECORDER)
+"""The second one only where history and messages go to different stores."""
 
-The alert centre hears of everybody's end. The recorder outlives the engine, so that it records all the engine
+PROGRAMS: Final = (ALERTCENTER, RECORDER, ENGINE, READHISTORY, MARKETPRICE, ACCESSHTTP, ACCESSWS)
+"""In the order in which they are started, of an exchange with one recorder; they are stopped in reverse.
+
+The alert centre hears of everybody's end. The recorders outlive the engine, so that they record all that it
 has written. A gateway comes after whoever is behind it.
 """
+
+PROGRAMS_OF_TWO_RECORDERS: Final = (ALERTCENTER, *RECORDERS, *PROGRAMS[2:])
+"""The same with two."""
 
 GATEWAYS: Final = (ACCESSHTTP, ACCESSWS)
 """Those with a listener and workers, which know the services behind them."""
 
 CONFIGURED: Final = tuple(program for program in PROGRAMS if program is not RECORDER)
-"""Those with a settings file of their own; the recorder reads the engine's."""
+"""Those with a settings file of their own; the recorders read the engine's."""
 
 
 def command_line(program: Program, words: Sequence[str | Path]) -> list[str]:

@@ -20,7 +20,7 @@ import msgspec
 from gateways.cli.effective import effective_settings
 from gateways.cli.home import running_path
 from gateways.cli.output import show
-from gateways.cli.programs import CONFIGURED, ENGINE, RECORDER
+from gateways.cli.programs import CONFIGURED, ENGINE, MESSAGES_RECORDER, RECORDER, RECORDERS
 from gateways.cli.running import RunningProcess, read_running
 from gateways.cli.up import DEFAULT_DIRECTORY
 from vxnet.address import Address, parse_address
@@ -39,6 +39,7 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 
 _COLUMNS: Final = ("process", "state", "address", "pid", "sequence", "lag", "connections")
 _NOTHING: Final = "-"
+_RECORDERS: Final = tuple(program.name for program in RECORDERS)
 _END_OF_ANSWER: Final = b"command not found\n"
 
 
@@ -127,8 +128,9 @@ def _row(process: RunningProcess) -> Row:
 
 def _with_recorder(rows: list[Row], history: Path) -> list[Row]:
     """A recorder without a monitor answers nobody: how far it is stands in the history that it writes."""
-    if not any(row.process == RECORDER.name and row.state == OK and not row.facts for row in rows):
-        return rows
+    names = [row.process for row in rows if row.process in _RECORDERS and row.state == OK and not row.facts]
+    if RECORDER.name not in names or MESSAGES_RECORDER.name in names:
+        return rows  # with two of them the file says how far one of them is, or none
     durable = next(
         (_number(row.facts, "durable_sequence") for row in rows if row.process == ENGINE.name), None
     )

@@ -20,6 +20,7 @@ from typing import Final
 from gateways.cli import demo_users
 from gateways.cli.call import DEFAULT_ADDRESS
 from gateways.cli.effective import EffectiveSettings, Setting, Table, effective_settings
+from gateways.cli.engine_stores import EngineStores, engine_stores
 from gateways.cli.gateway_urls import HTTP_URL, websocket_beside
 from gateways.cli.home import Home, log_path
 from gateways.cli.output import complain, show
@@ -33,8 +34,9 @@ from gateways.cli.programs import (
     GATEWAYS,
     MARKETPRICE,
     PROGRAMS,
+    PROGRAMS_OF_TWO_RECORDERS,
     READHISTORY,
-    RECORDER,
+    RECORDERS,
     Program,
     command_line,
 )
@@ -50,6 +52,13 @@ FIRST_CALL: Final = """'{"id": 1, "method": "balance.query", "params": [1]}'"""
 
 BACKENDS: Final = (ENGINE, MARKETPRICE, READHISTORY)
 """Whom the gateways ask."""
+
+
+TOPICS_READ: Final[Mapping[Program, tuple[str, ...]]] = {
+    MARKETPRICE: ("deals",),
+    ACCESSWS: ("orders", "balances"),
+}
+"""Sections of those who take messages, each with the brokers it takes them from."""
 
 
 def up(options: argparse.Namespace) -> int:
@@ -116,7 +125,7 @@ class _Exchange:
         self._open_bind = ["--allow-open-bind"] if options.allow_open_bind else []
         self._processes = {
             program: WatchedProcess(program.name, functools.partial(self._launch, program), POLICY)
-            for program in PROGRAMS
+            for program in (PROGRAMS_OF_TWO_RECORDERS if self._stores().has_two_recorders else PROGRAMS)
         }
         self._is_welcomed = False
 
@@ -126,15 +135,16 @@ class _Exchange:
 
     def _launch(self, program: Program) -> Launch:
         """Raises: ProcessExit, OSError."""
-        given = self._settings[ENGINE if program is RECORDER else program]
+        given = self._settings[ENGINE if program in RECORDERS else program]
         alert_address = "" if program is ALERTCENTER else self._alert_address()
         settings = given.read(self._implied(program), alert_address)
         name = f"{given.program.name}.{'json' if settings.is_c else 'toml'}"
         written = self._home.write_settings(name, settings.text)
-        words = [*(self._open_bind if program in GATEWAYS else ["--watchdog"]), *self._embedded]
+        words = [*program.words, *(self._open_bind if program in GATEWAYS else ["--watchdog"])]
+        words += self._embedded
         line: list[str | Path] = ["run", written, "--data-dir", self._home.directory, *words, "--parent-pid"]
-        # Two processes never share a log file: the recorder adds its name to that of the engine's.
-        log = f"{settings.log_path}_{RECORDER.name}" if program is RECORDER else settings.log_path
+        # Two processes never share a log file: a recorder adds its name to that of the engine's.
+        log = f"{settings.log_path}_{program.name}" if program in RECORDERS else settings.log_path
         return Launch(
             command_line(program, line),
             _announced(program, settings.table),
@@ -153,6 +163,11 @@ class _Exchange:
         door = self._door(ENGINE)
         if program is MARKETPRICE and door.kind in ("tcp", "stream"):
             implied["market_source",] = str(door)
+        stores = self._stores()
+        if program is READHISTORY and stores.history is not None:
+            implied |= {("history", "store"): "mysql", ("mysql", "history"): stores.history}
+        for topic in TOPICS_READ.get(program, ()) if stores.brokers else ():
+            implied[topic, "brokers"] = stores.brokers
         for backend in BACKENDS if program in GATEWAYS else ():
             implied[backend.name, "address"] = [str(self._door(backend))]
             server = self._settings[backend].read({}).table.get("svr")
@@ -160,6 +175,9 @@ class _Exchange:
             if size_bytes is not None:
                 implied[backend.name, "request_size_bytes_max"] = size_bytes
         return implied
+
+    def _stores(self) -> EngineStores:
+        return engine_stores(self._settings[ENGINE].read({}), bool(self._embedded))
 
     def _alert_address(self) -> str:
         """Where fatal lines are sent, `ip:port`; empty if the alert centre takes no datagrams over IP."""
@@ -192,7 +210,7 @@ class _Exchange:
         for process in self._processes.values():
             places = process.places
             if not places.serves:
-                continue  # the recorder: nobody asks it anything
+                continue  # a recorder: nobody asks it anything
             console = f"   console: {places.console}" if places.console else ""
             monitor = f"   monitor: {places.monitor}" if places.monitor else ""
             show(f"{process.name}: {' '.join(map(str, places.serves))}{console}{monitor}")

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -32,6 +33,7 @@ from matchengine.journal.archive import (
 )
 from matchengine.journal.durable import read_durable
 from matchengine.journal.segments import SegmentFile, list_segments
+from matchengine.recorder.lag import MESSAGES_RECORDER, state_path
 from vxutils.disk import Disk
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.store.embedded.history import HistoryReader, HistoryUnavailable
@@ -54,9 +56,12 @@ class Runner(Protocol):
 
 
 class Helper:
-    """`python -m matchengine.recorder tidy`, at most one; it ends by itself or with us."""
+    """`python -m matchengine.recorder tidy`, at most one; it ends by itself or with us. It finds `given` on
+    its standard input, which is less than a pipe holds. `failures` counts those that ended with an error."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], given: bytes = b"") -> None:
+        self.failures = 0
+        self._given = given
         self._words = [sys.executable, "-m", "matchengine.recorder", "tidy", *words]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -70,6 +75,7 @@ class Helper:
             return True
         self._process = None
         if code != 0:
+            self.failures += 1
             _log.error("the helper that makes slices and archives ended with status %d", code)
         return False
 
@@ -77,7 +83,10 @@ class Helper:
         """Starts it unless it is running. Raises: OSError."""
         if self.poll():
             return False
-        self._process = subprocess.Popen([*self._words, *words], stdin=subprocess.DEVNULL)  # noqa: S603
+        self._process = process = subprocess.Popen([*self._words, *words], stdin=subprocess.PIPE)  # noqa: S603
+        assert process.stdin is not None, "it is a pipe"
+        with suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write(self._given)
         return True
 
     def stop(self) -> None:
@@ -236,9 +245,16 @@ def prune(disk: Disk, data: Path, journal: Path) -> str:
 
     History can be made again from the newest slice that it has passed; that slice is kept from then on.
 
-    Raises: ProcessExit when there is no such slice or no history; JournalError, SliceError, OSError.
+    Raises: ProcessExit when there is no such slice or no history, or when there are two recorders;
+    JournalError, SliceError, OSError.
     """
     identity = system.read_system(disk, data)
+    if disk.exists(state_path(data, MESSAGES_RECORDER)):
+        raise ProcessExit(
+            ExitCode.CONFIG,
+            "history and messages of this data directory are recorded apart; what each store still needs is "
+            "not known here. Nothing was removed",
+        )
     archive = data / ARCHIVE_DIRECTORY
     archived = list_archived(disk, archive)
     if not archived:

@@ -1,4 +1,4 @@
-"""How far the recorder is behind: `run/recorder/STATE`, one small block that is written over in place.
+"""How far a recorder is behind: `run/<its name>/STATE`, one small block that is written over in place.
 
     0  magic "VXRECSTA"        8     48  lag, bytes of journal    u64
     8  format version u16           56  published, microseconds  u64
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,10 @@ import msgspec
 
 from vxutils.disk import Disk
 
-STATE_FILE: Final = Path("run") / "recorder" / "STATE"
+RUN_DIRECTORY: Final = Path("run")
+STATE_NAME: Final = "STATE"
+RECORDER: Final = "recorder"
+MESSAGES_RECORDER: Final = "recorder-messages"
 STATE_BYTES: Final = 128
 FORMAT_VERSION: Final = 1
 READ_ATTEMPTS: Final = 20
@@ -109,14 +113,36 @@ def decode_state(block: bytes) -> RecorderState | None:
     )
 
 
-def read_recorder_state(disk: Disk, directory: Path) -> RecorderState | None:
+def state_path(directory: Path, name: str) -> Path:
+    """Where the recorder `name` of a data directory publishes."""
+    return directory / RUN_DIRECTORY / name / STATE_NAME
+
+
+def slowest(states: Sequence[RecorderState]) -> RecorderState | None:
+    """What the worst of several recorders is in each respect; None of none."""
+    if not states:
+        return None
+    behind = min(states, key=lambda state: state.sequence)
+    return RecorderState(
+        sequence=behind.sequence,
+        time_us=behind.time_us,
+        durable_sequence=max(state.durable_sequence for state in states),
+        lag_bytes=max(state.lag_bytes for state in states),
+        is_lag_too_high=any(state.is_lag_too_high for state in states),
+        is_troubled=any(state.is_troubled for state in states),
+        published_us=max(state.published_us for state in states),
+        diverged_at=min((state.diverged_at for state in states if state.diverged_at), default=0),
+    )
+
+
+def read_recorder_state(disk: Disk, directory: Path, name: str = RECORDER) -> RecorderState | None:
     """What the recorder of the data directory `directory` has published last; None if nothing can be read.
 
     Cost some 20 us. A state stays when its recorder is gone: look at `published_us`.
     """
     try:
         for _ in range(READ_ATTEMPTS):
-            state = decode_state(disk.read_file(directory / STATE_FILE, STATE_BYTES))
+            state = decode_state(disk.read_file(state_path(directory, name), STATE_BYTES))
             if state is not None:
                 return state
     except OSError:
@@ -127,8 +153,8 @@ def read_recorder_state(disk: Disk, directory: Path) -> RecorderState | None:
 class StateFile:
     """The recorder's end: the open file. Raises: OSError."""
 
-    def __init__(self, disk: Disk, data_directory: Path) -> None:
-        path = data_directory / STATE_FILE
+    def __init__(self, disk: Disk, data_directory: Path, name: str = RECORDER) -> None:
+        path = state_path(data_directory, name)
         disk.make_directory(path.parent)
         self._disk = disk
         self._fd = disk.open_to_write(path) if disk.exists(path) else disk.create(path)

@@ -45,12 +45,16 @@ class _Waiting(msgspec.Struct):
 
 
 class WriterLink:
-    """One writer at a time. `on_report` gets what it says, after the queue was brought in line."""
+    """One writer at a time, started with what `order` says then. `on_report` gets what it says, after the
+    queue was brought in line."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, order: WriterOrder, on_report: Callable[[Report], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        order: Callable[[], WriterOrder],
+        on_report: Callable[[Report], None],
     ) -> None:
-        self.order = order
+        self._order = order
         self._loop = loop
         self._on_report = on_report
         self._queue: deque[_Waiting] = deque()
@@ -83,13 +87,14 @@ class WriterLink:
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
-        """Starts the writer. It opens the file at once. Raises: OSError."""
+        """Starts the writer. It opens the store at once. Raises: OSError."""
         assert self._process is None, "the writer runs already"
         self._restart = None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         words = [sys.executable, "-m", "matchengine.recorder", "write", str(theirs.fileno())]
-        words += [msgspec.json.encode(self.order).decode(), "--parent-pid", str(os.getpid())]
+        words += ["--parent-pid", str(os.getpid())]
+        ours.send(msgspec.json.encode(self._order()))
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
                 words, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]

@@ -34,7 +34,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 class Observer:
     """`state` and `progress` read the parts of one recorder; the state is None until the history is open."""
 
-    def __init__(self, state: Callable[[], RecorderState | None], progress: Callable[[], Progress]) -> None:
+    def __init__(
+        self, name: str, state: Callable[[], RecorderState | None], progress: Callable[[], Progress]
+    ) -> None:
+        self._name = name
         self._state = state
         self._progress = progress
 
@@ -43,7 +46,7 @@ class Observer:
         too much waits."""
         state, progress = self._state(), self._progress()
         facts: dict[str, object] = {
-            "process": "recorder",
+            "process": self._name,
             "pid": progress.pid,
             "writer_pid": progress.writer_pid,
             "batches": progress.batches,

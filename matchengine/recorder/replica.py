@@ -32,7 +32,7 @@ from matchengine.journal.record import decode_records
 from matchengine.position import Position
 from matchengine.recorder.derive import Deriver
 from vxutils.disk import Disk
-from vxutils.store.embedded.schema import HistoryBatch, HistoryPosition, Row
+from vxutils.store.embedded.schema import Content, HistoryBatch, HistoryPosition, Row
 
 _log = logging.getLogger("vx.recorder.replica")
 
@@ -80,11 +80,21 @@ class Replica:
     """Engine, follower and the batch being filled. `history` is the position of the history that it is for.
 
     `begins_at`: the sequence before which that history has nothing; its position there has no digest.
+    `content`: what goes into the batches.
 
     Raises: JournalError, SliceError; all are sentences for the operator.
     """
 
-    def __init__(self, disk: Disk, place: Place, history: HistoryPosition, begins_at: int = 0) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        place: Place,
+        history: HistoryPosition,
+        begins_at: int = 0,
+        content: Content = "all",
+    ) -> None:
+        self._has_rows = content != "messages"
+        self._has_messages = content != "rows"
         self._history = history
         self._begins_at = begins_at
         self._engine, self.position = Engine(), Position()
@@ -245,12 +255,14 @@ class Replica:
             outcomes.append(recovery.replay_record(engine, position, record, frame))
             derived = derive(record, events)
             events.clear()
-            if derived.operlog is not None:
-                self._operlog.append(derived.operlog)
-            self._balances += derived.balance_rows
-            self._orders += derived.order_rows
-            self._deals += derived.deal_rows
-            sequence = record.sequence
-            for number, (topic, payload) in enumerate(derived.messages):
-                self._messages.append((topic, sequence, number, payload))
+            if self._has_rows:
+                if derived.operlog is not None:
+                    self._operlog.append(derived.operlog)
+                self._balances += derived.balance_rows
+                self._orders += derived.order_rows
+                self._deals += derived.deal_rows
+            if self._has_messages:
+                sequence = record.sequence
+                for number, (topic, payload) in enumerate(derived.messages):
+                    self._messages.append((topic, sequence, number, payload))
         recovery.prove_frame(position, frame, outcomes)

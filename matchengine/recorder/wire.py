@@ -1,5 +1,6 @@
 """Between the recorder and its writer process: a seqpacket socket pair, batches in memory files.
 
+    recorder --order, JSON--> writer             first, once; it may hold a password, so it is no argument
     recorder --BATCH, descriptor--> writer       the descriptor is that of a memory file: the batch, msgpack
     recorder <------report--------- writer       msgpack
 
@@ -19,20 +20,21 @@ import msgspec
 
 from vxutils.store.embedded.schema import HistoryBase, HistoryBatch, HistoryPosition
 
+ORDER_BYTES_MAX: Final = 65_536
 REPORT_BYTES_MAX: Final = 32_768
 TEXT_CHARACTERS_MAX: Final = 4_096
 BATCH: Final = b"BATCH"
 
-ReportKind = Literal["opened", "committed", "troubled", "rings", "damaged", "refused"]
+ReportKind = Literal["opened", "committed", "troubled", "alarm", "rings", "damaged", "refused"]
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """What the writer says.
 
-    opened: the file is open at `position`, its history begins at `base`.   committed: as far as `position`.
-    troubled: it can not write now and tries again.   rings: `rings_trouble` has changed, which comes with
-    every report and is empty while all rings are well.   damaged, refused: it can not work with this file at
-    all and ends. `text` says why.
+    opened: the store is open at `position`, its history begins at `base`.   committed: as far as `position`.
+    troubled: it can not write now and tries again.   alarm: a person should know.   rings: `rings_trouble`
+    has changed, which comes with every report and is empty while all rings are well.   damaged, refused: it
+    can not work with this store at all and ends. `text` says why.
     """
 
     kind: ReportKind
@@ -44,6 +46,11 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
 
 class WireError(Exception):
     """The other end sent what it never sends."""
+
+
+def receive_order(sock: socket.socket) -> bytes:
+    """What the recorder has sent first, empty if it is gone. Raises: OSError."""
+    return sock.recv(ORDER_BYTES_MAX)
 
 
 def pack_batch(batch: HistoryBatch) -> bytes:

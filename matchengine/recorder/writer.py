@@ -1,13 +1,14 @@
-"""The writer process: takes batches from the recorder and commits each to `history.db`.
+"""The writer process: takes batches from the recorder and commits each to the store it was ordered to write.
 
     socket --batch--> one transaction --> message rings --committed--> socket
+                      (history.db, MySQL, Kafka: `stores`)
 
 A process of its own (`python -m matchengine.recorder write`), because SQLite beside a busy Python thread
-waits for the interpreter lock. It has one connection to the file and the only right to write it. What can
-not be written now (disk full, file held) is tried again with a growing pause until it can, or until the
-recorder is gone: nothing is ever dropped, the recorder's backlog grows instead. What is committed goes onto
-the message rings (`rings`): it is here that messages get their offsets. In between it copies the positions
-of consumers and prunes messages.
+waits for the interpreter lock, and because a server may keep us waiting. It has the only right to write. What
+can not be written now (disk full, file held, server away) is tried again with a growing pause until it can,
+or until the recorder is gone: nothing is ever dropped, the recorder's backlog grows instead. Messages that
+are committed to `history.db` go onto the message rings (`rings`): it is here that they get their offsets. In
+between the positions of consumers are copied there, and old messages pruned.
 
 It has no log of its own: it reports, the recorder logs. It ends when the socket does.
 """
@@ -16,24 +17,21 @@ from __future__ import annotations
 
 import select
 import socket
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
-from matchengine.recorder import wire
+from matchengine.recorder import stores, wire
 from matchengine.recorder.rings import BEAT_S, MessageRings
+from matchengine.recorder.stores import REFUSED, RETRIED, Store, StoreOrder
 from matchengine.recorder.wire import Report, ReportKind
 from vxutils.disk import Disk
 from vxutils.exits import ExitCode
 from vxutils.ring.ends import monotonic_us
 from vxutils.store.embedded.consumers import read_consumers
-from vxutils.store.embedded.history import HistoryUnavailable
-from vxutils.store.embedded.schema import HISTORY_FILE, HistoryBase, HistoryBatch, HistoryPosition
-from vxutils.store.embedded.writer import HistoryDamaged, HistoryForeign, HistoryWriter, open_history
+from vxutils.store.embedded.schema import HistoryBase, HistoryBatch, HistoryPosition
+from vxutils.store.embedded.writer import HistoryDamaged, HistoryWriter
 
 TIDY_S: Final = 5.0  # between two looks at consumers and old messages, unless ordered otherwise
 TIDY_SOON_S: Final = 0.05  # when there was more to prune than one look prunes
@@ -43,13 +41,9 @@ RETRY_MAX_S: Final = 5.0
 _T = TypeVar("_T")
 
 
-class WriterOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a writer is started with (as JSON on its command line). `ring_bytes` 0: no rings."""
+class WriterOrder(StoreOrder, frozen=True, kw_only=True):
+    """What a writer is started with, first on its socket. `ring_bytes` 0: no rings."""
 
-    data: str
-    system_id: str
-    base: HistoryBase
-    check_bytes_max: int
     messages_keep_us: int
     ring_bytes: int
     tidy_s: float = TIDY_S
@@ -79,23 +73,25 @@ class _Writer:
         self._order = order
         self._disk = disk
         self._wall_us = wall_us
-        self._history: HistoryWriter | None = None
+        self._store: Store | None = None
+        self._messages: HistoryWriter | None = None
         self._rings: MessageRings | None = None
         self._rings_trouble = ""  # as it was reported
         self._tidy_at = time.monotonic() + self._order.tidy_s
 
     def run(self) -> None:
         try:
-            history = self._history = self._retried(self._open)
-            if self._order.ring_bytes:
+            store = self._store = self._retried(self._open)
+            messages = self._messages = stores.message_table(store, self._order.content)
+            if messages is not None and self._order.ring_bytes:
                 self._rings = MessageRings(
                     bytes.fromhex(self._order.system_id),
                     Path(self._order.data),
                     self._order.ring_bytes,
-                    history.offsets,
+                    messages.offsets,
                     monotonic_us(),
                 )
-            self._report("opened", base=history.base)
+            self._report("opened", base=store.base)
             while True:
                 pause_s = self._tidy_at - time.monotonic()
                 if self._rings is not None:
@@ -104,59 +100,60 @@ class _Writer:
                     batch = wire.receive_batch(self._socket)
                     if batch is None:
                         return
-                    self._commit(batch)
-                elif self._rings is not None:
-                    self._rings.beat(history.offsets, monotonic_us())
+                    self._commit(store, batch)
+                elif self._rings is not None and messages is not None:
+                    self._rings.beat(messages.offsets, monotonic_us())
                     self._report_rings(self._rings)
                 if time.monotonic() >= self._tidy_at:
                     self._retried(self._tidy)
         except HistoryDamaged as error:
             self._report("damaged", str(error))
-        except (HistoryForeign, HistoryUnavailable) as error:
+        except REFUSED as error:
             self._report("refused", str(error))
 
     def close(self) -> None:
         if self._rings is not None:
             self._rings.close()
-        if self._history is not None:
-            self._history.close()
+        if self._store is not None:
+            self._store.close()
         self._socket.close()
 
-    def _open(self) -> HistoryWriter:
-        order = self._order
-        path = Path(order.data) / HISTORY_FILE
-        return open_history(path, bytes.fromhex(order.system_id), order.base, order.check_bytes_max)
+    def _open(self) -> Store:
+        return stores.open_store(self._order, self._disk, lambda text: self._report("alarm", text))
 
-    def _commit(self, batch: HistoryBatch) -> None:
-        history = self._history
-        assert history is not None, "it is open"
-        messages = self._retried(lambda: history.append(batch))
-        if self._rings is not None:
-            self._rings.publish(messages, history.offsets, monotonic_us())
+    def _commit(self, store: Store, batch: HistoryBatch) -> None:
+        numbered = self._retried(lambda: store.append(batch))
+        for text in stores.refused_rows(store):
+            self._report("alarm", text)
+        if self._rings is not None and self._messages is not None:
+            self._rings.publish(numbered, self._messages.offsets, monotonic_us())
         self._report("committed")
 
     def _tidy(self) -> None:
         """Consumers and old messages; a file of a consumer that can not be read stops the pruning only."""
-        history = self._history
-        assert history is not None, "it is open"
         self._tidy_at = time.monotonic() + self._order.tidy_s
+        messages = self._messages
+        if messages is None:
+            return
         try:
             consumers = read_consumers(self._disk, Path(self._order.data))
         except ValueError as error:
             self._report("troubled", f"no messages are pruned: {error}")
             return
-        history.copy_consumers(consumers)
-        if history.prune_messages(self._wall_us() - self._order.messages_keep_us):
+        messages.copy_consumers(consumers)
+        if messages.prune_messages(self._wall_us() - self._order.messages_keep_us):
             self._tidy_at = time.monotonic() + TIDY_SOON_S
 
     def _retried(self, attempt: Callable[[], _T]) -> _T:
-        """The result of `attempt`, repeated while the disk or another process is in the way."""
+        """The result of `attempt`, repeated while the disk, another process or a server is in the way."""
         pause_s = RETRY_FIRST_S
         while True:
             try:
                 return attempt()
-            except (sqlite3.OperationalError, OSError) as error:
-                self._report("troubled", f"{HISTORY_FILE} can not be written, it is tried again: {error}")
+            except RETRIED as error:
+                self._report(
+                    "troubled", f"{self._order.shown} can not be written, it is tried again: {error}"
+                )
             self._sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)
 
@@ -178,7 +175,7 @@ class _Writer:
             self._report("rings")
 
     def _report(self, kind: ReportKind, text: str = "", base: HistoryBase | None = None) -> None:
-        history = self._history
-        position = history.position if history is not None else HistoryPosition()
+        store = self._store
+        position = store.position if store is not None else HistoryPosition()
         self._rings_trouble = self._rings.trouble if self._rings is not None else ""
         wire.send_report(self._socket, Report(kind, position, text, base, self._rings_trouble))

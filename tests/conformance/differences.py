@@ -29,6 +29,7 @@ UNRECORDED = frozenset(
         "rules that can not be right",
         "cache_timeout left out",
         "stores named in config.json",
+        "values that the databases can not hold",
         "buf_limit 0",
         "heartbeat over UDP",
         "heartbeat body",

@@ -20,6 +20,7 @@ UNRECORDED = frozenset(
         "time zones and daylight saving",
         "alerts without a line end",
         "where alerts are kept",
+        "how often market data are written to Redis",
         "alerts in a burst",
     }
 )

@@ -32,6 +32,12 @@ UNRECORDED = frozenset(
         "queries of a client without an answer",
         "websocket compression",
         "tokens in the log",
+        "first depth of a subscriber",
+        "too many subscriptions",
+        "slow websocket clients",
+        "pushes after a restart of the engine",
+        "sequence of pushes and queries",
+        "credentials of a websocket",
     }
 )
 

@@ -144,9 +144,11 @@ def test_rules_that_can_not_be_right_are_refused(tmp_path: Path) -> None:
     assert "BTCBCH" in words
 
 
-def test_stores_are_refused_without_embedded(tmp_path: Path) -> None:
-    words = refusal(tmp_path, c_config(), embedded=False)
-    assert all(name in words for name in ("db_log", "db_history", "brokers", "--embedded"))
+def test_no_empty_exchange_begins_beside_databases_that_can_not_be_seen(tmp_path: Path) -> None:
+    nowhere = {"host": "127.0.0.1", "port": 1, "user": "nobody", "pass": "none"}
+    config = c_config(db_log={**nowhere, "name": "log"}, db_history={**nowhere, "name": "history"})
+    words = refusal(tmp_path, config, embedded=False)
+    assert "whether they are new can not be seen" in words
 
 
 def refusal(directory: Path, config: dict[str, Any], embedded: bool = True) -> str:

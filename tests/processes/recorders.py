@@ -13,6 +13,7 @@ from types import TracebackType
 
 from matchengine.journal.durable import read_durable
 from matchengine.recorder.lag import RecorderState, read_recorder_state
+from matchengine.recorder.sinks import NAMES, Role
 from matchengine.system import read_system
 from tests.support.processes import READY_TIMEOUT_S, SHOWN_CHARACTERS_MAX, STOP_TIMEOUT_S, wait_until
 from tests.support.ring_leftovers import remove_rings
@@ -21,7 +22,6 @@ from vxutils.disk import Disk
 from vxutils.store.embedded.history import HistoryReader, HistoryUnavailable
 from vxutils.store.embedded.schema import HISTORY_FILE, HistoryPosition
 
-READY = "recorder ready"
 CATCH_UP_TIMEOUT_S = 60.0
 
 _libc = ctypes.CDLL(None)
@@ -30,7 +30,11 @@ _libc = ctypes.CDLL(None)
 class RecorderProcess:
     """`python -m matchengine.recorder run CONFIG --data-dir DATA`; may be started again after it ended."""
 
-    def __init__(self, directory: Path, config: Path, data: Path, watchdog: bool = False) -> None:
+    def __init__(
+        self, directory: Path, config: Path, data: Path, watchdog: bool = False, sink: Role = "history"
+    ) -> None:
+        self.name = NAMES[sink]
+        self._sink = sink
         self.directory = directory
         self.data = data
         self._config = config
@@ -65,6 +69,7 @@ class RecorderProcess:
         self._starts += 1
         command = [sys.executable, "-m", "matchengine.recorder", "run", str(self._config)]
         command += ["--data-dir", str(self.data), *(["--watchdog"] if self._watchdog else [])]
+        command += ["--sink", self._sink]
         with self._path("stdout").open("wb") as stdout, self._path("stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
                 command,
@@ -105,14 +110,14 @@ class RecorderProcess:
     @property
     def is_ready(self) -> bool:
         return any(
-            line.startswith(READY) and line.endswith("\n")
+            line.startswith(self._ready) and line.endswith("\n")
             for line in self._read("stdout").splitlines(keepends=True)
         )
 
     @property
     def monitor(self) -> Address:
         """Where its monitor listens, as its ready line says."""
-        (line,) = [line for line in self._read("stdout").splitlines() if line.startswith(READY)]
+        (line,) = [line for line in self._read("stdout").splitlines() if line.startswith(self._ready)]
         return parse_address(line.split()[-1])
 
     @property
@@ -129,7 +134,23 @@ class RecorderProcess:
 
     @property
     def state(self) -> RecorderState | None:
-        return read_recorder_state(Disk(), self.data)
+        return read_recorder_state(Disk(), self.data, self.name)
+
+    @property
+    def _ready(self) -> str:
+        return f"{self.name} ready"
+
+    def wait_until_committed(self) -> int:
+        """Waits until the store, whichever it is, has all that is durable now; its sequence."""
+        system_id = read_system(Disk(), self.data).id_bytes
+        wanted = read_durable(Disk(), self.data / "journal", system_id) or 0
+
+        def has_come() -> bool:
+            state = self.state
+            return state is not None and state.sequence >= wanted
+
+        wait_until(has_come, f"sequence {wanted} in the store of {self.output}", CATCH_UP_TIMEOUT_S)
+        return wanted
 
     def wait_for_all(self) -> HistoryPosition:
         """Waits until the history has all that is durable now. Its sequence counts the engine's marks too, so
@@ -157,7 +178,7 @@ class RecorderProcess:
     @property
     def output(self) -> str:
         return "\n".join(
-            f"--- recorder {name} of start {self._starts}\n{self._read(name)[-SHOWN_CHARACTERS_MAX:]}"
+            f"--- {self.name} {name} of start {self._starts}\n{self._read(name)[-SHOWN_CHARACTERS_MAX:]}"
             for name in ("stdout", "stderr")
         )
 
@@ -166,7 +187,7 @@ class RecorderProcess:
         return self._read("stderr")
 
     def _path(self, stream: str) -> Path:
-        return self.directory / f"recorder.{stream}.{self._starts}"
+        return self.directory / f"{self.name}.{stream}.{self._starts}"
 
     def _read(self, stream: str) -> str:
         path = self._path(stream)

@@ -164,8 +164,14 @@ WRONG: dict[str, tuple[Callable[[str], Any], list[str]]] = {
         _replace('name = "CNY"\nprec_save = 8', 'name = "CNY"\nprec_save = 2'),
         ["market BTCCNY", "CNY"],
     ),
-    "a database": (lambda config: 'db_log = "10.0.0.1"\n' + config, ["db_log", "MySQL"]),
-    "C config with stores": (lambda config: c_config(), ["db_log", "db_history", "brokers"]),
+    "a database without its store": (
+        lambda config: config + "[mysql.log]\nhost = 'db'\nuser = 'vx'\nname = 'trade_log'\n",
+        ["mysql.log: names MySQL database trade_log at db:3306, but history.store says embedded"],
+    ),
+    "C config without stores": (
+        lambda config: {key: value for key, value in c_config().items() if key != "db_log"},
+        ["db_log: missing, but required; give --embedded"],
+    ),
 }
 
 

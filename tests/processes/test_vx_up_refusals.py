@@ -16,7 +16,7 @@ from vxutils.protocol import commands
 WRONG_SETTINGS = [
     ("svr = 5\n[log]\npaht = 1\n", ["did you mean log.path?", "svr: 5 is a whole number"]),
     ("[svr\n", ["the settings file is not valid TOML"]),
-    ('{"brokers": "db:9092"}', ["brokers: names a Kafka server (db:9092)", "give --embedded"]),
+    ('{"brokers": "db:9092"}', ["svr: missing, but required", "cli: missing, but required"]),
     ("", ["asset"]),
 ]
 

@@ -95,6 +95,12 @@ class CRedis(msgspec.Struct, frozen=True, kw_only=True):
     db: int | UnsetType = UNSET
 
 
+def redis_table(redis: CRedis) -> Table:
+    """Our section of a Redis; an address may be parted by colon, space or tab (protocol.md 1.6)."""
+    sentinels = [re.sub(r"[ \t]+", ":", text.strip()) for text in redis.addr]
+    return {"name": redis.name, "addr": sentinels} | given(db=redis.db)
+
+
 class Translated(msgspec.Struct, frozen=True):
     """A C file as a table of our TOML, and warnings in words."""
 

@@ -42,6 +42,7 @@ def test_the_defaults_change_in_ports_and_log_only() -> None:
     expected["cli"]["address"] = "tcp@127.0.0.1:8317"
     expected["monitor"]["address"] = "tcp@127.0.0.1:8318"
     expected["recorder"]["monitor_address"] = "tcp@127.0.0.1:8319"
+    expected["recorder"]["messages_monitor_address"] = "tcp@127.0.0.1:8320"
     expected["alert"]["address"] = "127.0.0.1:5444"
     expected["log"]["path"] = str(LOG)
     for path in (DEFAULTS, None):

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from matchengine.recorder.lag import (
+    RECORDER,
     STATE_BYTES,
-    STATE_FILE,
     LagBound,
     RecorderState,
     StateFile,
     decode_state,
     encode_state,
     read_recorder_state,
+    state_path,
 )
 from vxutils.disk import Disk
 
@@ -64,8 +65,8 @@ def test_half_a_block_is_nothing(tmp_path: Path) -> None:
         torn = bytearray(block)
         torn[position] ^= 1
         assert decode_state(bytes(torn)) is None
-    (tmp_path / STATE_FILE).parent.mkdir(parents=True)
-    (tmp_path / STATE_FILE).write_bytes(block[:100])
+    state_path(tmp_path, RECORDER).parent.mkdir(parents=True)
+    state_path(tmp_path, RECORDER).write_bytes(block[:100])
     assert read_recorder_state(Disk(), tmp_path) is None
 
 

@@ -41,7 +41,7 @@ class Linked:
             ring_bytes=1 << 16,
             tidy_s=0.1 if is_tidy else 3600.0,
         )
-        self.link = WriterLink(self.loop, order, self._take)
+        self.link = WriterLink(self.loop, lambda: order, self._take)
         self.link.start()
 
     def _take(self, report: Report) -> None:

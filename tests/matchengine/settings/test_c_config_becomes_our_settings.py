@@ -49,6 +49,7 @@ def test_whole_file(tmp_path: Path) -> None:
         heartbeat="off",
     )
     assert settings.cli == ConsoleSettings(address="tcp@127.0.0.1:7317")
+    assert (settings.history.slice_interval_s, settings.history.slice_keep_s) == (86_400, 259_200)
     assert (settings.wire_style, settings.debug, settings.cache_timeout_s) == ("viabtc", False, -1.0)
 
 
@@ -123,9 +124,6 @@ def test_doubtful_things_are_warned_about(tmp_path: Path) -> None:
     assert warnings_with(tmp_path, {"debgu": 1}) == ["debgu: unknown setting, ignored; did you mean debug?"]
     assert warnings_with(tmp_path, {"log": {"path": "x", "flag": "fatal,loud"}}) == [
         "log.flag: 'loud' is no level, ignored"
-    ]
-    assert warnings_with(tmp_path, {"slice_interval": 1}) == [
-        "slice_interval: not used here; slices come every slice_records journal records"
     ]
     assert warnings_with(tmp_path, {"cli": "tcp@0.0.0.0:7317"}) == [
         "cli: tcp@0.0.0.0:7317 can be reached from other machines, and the console asks nobody who he is"

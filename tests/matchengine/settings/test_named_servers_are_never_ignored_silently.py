@@ -1,4 +1,4 @@
-"""A file that names a MySQL, Kafka or Redis this version cannot use is refused without `--embedded`."""
+"""The servers that a file names are used, or refused, or warned about with `--embedded`; never ignored."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.matchengine.settings.samples import RULES_TOML, c_config, least_c_config, load, problems
+from vxutils.store.mysql.settings import MysqlSettings
 
-REFUSED = (
-    "; this version cannot use it yet, and would start an empty exchange beside it; "
-    "give --embedded to start on the embedded stores on purpose"
-)
 NAMED_BY_C_FILE = [
     "db_log: names a MySQL server (host 10.0.0.1, port 3306, name trade_log)",
     "db_history: names a MySQL server (host 10.0.0.1, port 3306, name trade_history)",
@@ -19,14 +16,22 @@ NAMED_BY_C_FILE = [
 ]
 
 
-def test_c_file_is_refused(tmp_path: Path) -> None:
-    assert problems(tmp_path, c_config(), embedded=False) == [named + REFUSED for named in NAMED_BY_C_FILE]
+def test_servers_of_a_c_file_are_used(tmp_path: Path) -> None:
+    settings = load(tmp_path, c_config(), embedded=False).settings
+
+    def database(name: str) -> MysqlSettings:
+        return MysqlSettings(host="10.0.0.1", user="exchange", password="secret", name=name)
+
+    assert (settings.history.store, settings.history.time_zone) == ("mysql", "local")
+    assert (settings.mysql.log, settings.mysql.history) == (database("trade_log"), database("trade_history"))
+    assert settings.kafka.brokers == "10.0.0.2:9092"
+    assert settings.has_two_recorders
 
 
-def test_c_file_is_refused_together_with_its_other_problems(tmp_path: Path) -> None:
-    config = c_config() | {"debug": 1}
-    found = problems(tmp_path, config, embedded=False)
-    assert found[0].startswith("debug: ") and found[1:] == [named + REFUSED for named in NAMED_BY_C_FILE]
+def test_nothing_of_them_is_left_when_embedded(tmp_path: Path) -> None:
+    settings = load(tmp_path, c_config(), embedded=True).settings
+    assert (settings.history.store, settings.mysql.log, settings.kafka.brokers) == ("embedded", None, "")
+    assert not settings.has_two_recorders
 
 
 def test_c_file_is_warned_about_when_embedded(tmp_path: Path) -> None:
@@ -37,32 +42,51 @@ def test_c_file_is_warned_about_when_embedded(tmp_path: Path) -> None:
 
 def test_c_file_that_lacks_its_servers_is_refused_unless_embedded(tmp_path: Path) -> None:
     assert [p.split(";")[0] for p in problems(tmp_path, least_c_config(), embedded=False)] == [
+        "brokers: missing, but required",
         "db_log: missing, but required",
         "db_history: missing, but required",
-        "brokers: missing, but required",
     ]
     assert load(tmp_path, least_c_config(), embedded=True).warnings == []
 
 
+DATABASE = '{host = "db", user = "vx", password = "secret", name = "trade"}'
+
+
 def test_password_is_in_no_sentence(tmp_path: Path) -> None:
-    assert "secret" not in "".join(problems(tmp_path, c_config(), embedded=False))
+    wrong = c_config() | {"brokers": "no broker!"}
+    assert "secret" not in "".join(problems(tmp_path, wrong, embedded=False))
     assert "secret" not in "".join(load(tmp_path, c_config(), embedded=True).warnings)
+    assert "secret" not in "".join(
+        problems(tmp_path, f"mysql.log = {DATABASE}\n{RULES_TOML}", embedded=False)
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "sentence"),
     [
-        ('brokers = "10.0.0.2:9092"', "brokers: names a Kafka server (10.0.0.2:9092)"),
-        ('redis = ["10.0.0.3:26379"]', "redis: names a Redis server"),
-        ('mysql = {host = "db", password = "secret"}', "mysql: names a MySQL server (host db)"),
-        ('kafka = "k"', "kafka: names a Kafka server (k)"),
-        ('db_log = {host = "db"}', "db_log: names a MySQL server (host db)"),
-        ('db_history = {host = "db"}', "db_history: names a MySQL server (host db)"),
+        ('brokers = "10.0.0.2:9092"', "brokers: unknown setting"),
+        ('redis = ["10.0.0.3:26379"]', "redis: unknown setting"),
+        ('db_history = {host = "db"}', "db_history: unknown setting; did you mean history?"),
+        ('mysql = {host = "db"}', "mysql.host: unknown setting"),
+        ('kafka.brokers = "a b"', "kafka.brokers: 'a b' is no list of brokers such as host:9092,host:9092"),
+        ('history.store = "mysql"', "mysql.log: missing, but required; give --embedded"),
+        (
+            f"mysql.log = {DATABASE}",
+            "mysql.log: names MySQL database trade at db:3306, but history.store says",
+        ),
+        ('history.time_zone = "Nowhere"', "history.time_zone: 'Nowhere' is no time zone"),
     ],
 )
-def test_toml_file(tmp_path: Path, text: str, named: str) -> None:
-    content = text + "\n" + RULES_TOML
-    assert problems(tmp_path, content, embedded=False) == [named + REFUSED]
-    assert load(tmp_path, content, embedded=True).warnings == [
-        f"{named}; not used, this process runs on its embedded stores (--embedded)"
+def test_what_can_not_work_in_toml_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    found = problems(tmp_path, f"{text}\n{RULES_TOML}", embedded=False)
+    assert any(problem.startswith(sentence) for problem in found), found
+
+
+def test_toml_file_is_warned_about_when_embedded(tmp_path: Path) -> None:
+    text = f'kafka.brokers = "k:9092"\nmysql.log = {DATABASE}\n[history]\nstore = "mysql"\n{RULES_TOML}'
+    loaded = load(tmp_path, text, embedded=True)
+    assert not loaded.settings.has_two_recorders
+    assert loaded.warnings == [
+        "kafka: names a Kafka server; not used, this process runs on its embedded stores (--embedded)",
+        "mysql: names a MySQL server; not used, this process runs on its embedded stores (--embedded)",
     ]

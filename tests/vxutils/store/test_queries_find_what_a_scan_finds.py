@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,10 +21,14 @@ from tests.vxutils.store.histories import (
     make_history,
     time_of,
 )
-from vxutils.store.embedded.history import UNION_PARTS_MAX, HistoryReader
+from vxutils.store.embedded.history import UNION_PARTS_MAX, HistoryReader, _balance_ids
 from vxutils.store.embedded.schema import HistoryBatch, HistoryPosition
 
 RECORDS = 400
+OLDER_INDEX = """
+DROP INDEX balance_history_business;
+CREATE INDEX balance_history_business ON balance_history (user_id, asset, business, id);
+"""
 TIMES = (
     0,
     time_of(0),
@@ -36,10 +41,15 @@ TIMES = (
 )
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HistoryReader]:
+@pytest.fixture(scope="module", params=["as made", "with all rows in the index by business"])
+def reader(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HistoryReader]:
     path = tmp_path_factory.mktemp("history") / "history.db"
     writer = make_history(path, RECORDS)
+    if request.param != "as made":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(OLDER_INDEX)
     reader = HistoryReader(path)
     yield reader
     reader.close()
@@ -147,8 +157,7 @@ def test_messages_have_gapless_offsets(reader: HistoryReader) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT id FROM balance_history WHERE user_id = 1 AND asset = 'BTC' AND id >= 1 AND id < 9",
-        "SELECT id FROM balance_history WHERE user_id = 1 AND asset = 'BTC' AND business = 'x' AND id >= 1",
+        *(_balance_ids(1, "BTC", business, 1, 9)[0] for business in ("", "deposit", "trade")),
         "SELECT id FROM order_history WHERE user_id = 1 AND market = 'BTCBCH' AND side = 1 AND id >= 1",
         "SELECT id FROM deal_history WHERE user_id = 1 AND market = 'BTCBCH'",
         "SELECT id FROM deal_history WHERE order_id = 1",
@@ -159,5 +168,8 @@ def test_pages_are_chosen_over_an_index_alone(reader: HistoryReader, query: str)
     """Or an offset of a million would read a million rows."""
     order = "" if "min(" in query else " ORDER BY id DESC LIMIT 5 OFFSET 1000000"
     with reader._reading() as connection:
-        (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {query}{order}").fetchall()
-    assert "USING COVERING INDEX" in plan[3], plan
+        values = [1] * query.count("?")
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {query}{order}", values).fetchall()
+    steps = [text for *_, text in plan if text.startswith(("SEARCH", "SCAN"))]
+    assert steps and all("USING COVERING INDEX" in text for text in steps), plan
+    assert not any("TEMP B-TREE" in text for *_, text in plan), plan

@@ -62,6 +62,7 @@ def test_every_role_runs_in_the_foreground_on_files_beside_it() -> None:
     expected = [
         ("alertcenter", "alertcenter", []),
         ("recorder", "matchengine", []),
+        ("recorder", "matchengine", ["--sink", "messages"]),
         ("matchengine", "matchengine", []),
         ("readhistory", "readhistory", []),
         ("marketprice", "marketprice", []),

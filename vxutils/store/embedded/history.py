@@ -37,6 +37,8 @@ from vxutils.store.embedded.schema import (
 BUSY_TIMEOUT_S: Final = 5.0
 UNION_PARTS_MAX: Final = 400  # SQLite takes 500
 INTEGER_MAX: Final = 2**63 - 1  # of SQLite
+TRADE: Final = "trade"
+_NOT_TRADE: Final = f"business <> '{TRADE}'"  # as the index of the others says it
 
 _Row = TypeVar("_Row")
 
@@ -256,12 +258,16 @@ def _page(
 
 def _balance_ids(user_id: int, asset: str, business: str, first: int, last: int) -> tuple[str, list[object]]:
     """The query for the ids of a user's rows in one asset, and its values."""
-    by_business = " AND business = ?" if business else ""
-    ids = (
-        f"SELECT id FROM balance_history WHERE user_id = ? AND asset = ?{by_business}"  # noqa: S608
-        " AND id >= ? AND id < ?"
-    )
-    return ids, [user_id, asset, *([business] if business else []), first, last]
+    ids = "SELECT id FROM balance_history WHERE user_id = ? AND asset = ?"
+    values: list[object] = [user_id, asset]
+    if business == TRADE:
+        # The index by business has the others only, few beside these.
+        ids += f" AND id NOT IN ({ids} AND {_NOT_TRADE})"
+        values += values
+    elif business:
+        ids += f" AND business = ? AND {_NOT_TRADE}"
+        values.append(business)
+    return f"{ids} AND id >= ? AND id < ?", [*values, first, last]
 
 
 def _merged_ids(

@@ -26,6 +26,7 @@ from vxutils.store.embedded.schema import (
     SCHEMA_VERSION,
     TABLES,
     TOPICS,
+    Content,
     HistoryBase,
     HistoryBatch,
     HistoryPosition,
@@ -55,7 +56,7 @@ class HistoryDamaged(Exception):
 
 
 class HistoryForeign(Exception):
-    """The file belongs to another system."""
+    """The file belongs to another system, or lacks what it should go on with."""
 
 
 class OutOfPlace(Exception):
@@ -217,9 +218,14 @@ def raise_if_damaged(path: Path, error: sqlite3.Error) -> None:
 
 
 def open_history(
-    path: Path, system_id: bytes, base: HistoryBase | None = None, check_bytes_max: int = 1 << 62
+    path: Path,
+    system_id: bytes,
+    base: HistoryBase | None = None,
+    check_bytes_max: int = 1 << 62,
+    content: Content = "all",
 ) -> HistoryWriter:
-    """Opens the file, or makes it: then it begins at `base`.
+    """Opens the file, or makes it: then it begins at `base`. It is given `content` from now on; a file that
+    was once given less is refused, because it has a gap.
 
     A file of at most `check_bytes_max` bytes is checked through (`quick_check`, some 1 s per GB in memory).
 
@@ -237,7 +243,7 @@ def open_history(
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0 and not _tables(connection):
-            _create(connection, system_id, base or HistoryBase())
+            _create(connection, system_id, base or HistoryBase(), content)
         elif not is_new:
             _check(connection, path, check_bytes_max)
         check_kind(connection, path)
@@ -248,6 +254,7 @@ def open_history(
                 f"{path} belongs to system {owner}, this data directory is system {system_id.hex()}: move "
                 "the file to where it came from"
             )
+        _note_content(connection, path, about.get("content", "all"), content)
         begun = msgspec.json.decode(about["base"], type=HistoryBase)
         return HistoryWriter(connection, path, begun)
     except sqlite3.Error as error:
@@ -260,6 +267,17 @@ def open_history(
     except BaseException:
         connection.close()
         raise
+
+
+def _note_content(connection: sqlite3.Connection, path: Path, given: str, content: Content) -> None:
+    if given == content:
+        return
+    if given != "all":
+        raise HistoryForeign(
+            f"{path} was given {given} only and can not go on with {content}: move it away, it is made again "
+            "from the journal"
+        )
+    connection.execute("INSERT OR REPLACE INTO about VALUES ('content', ?)", (content,))
 
 
 def _tables(connection: sqlite3.Connection) -> int:
@@ -275,12 +293,12 @@ def _check(connection: sqlite3.Connection, path: Path, check_bytes_max: int) -> 
         raise HistoryDamaged(f"{path} is damaged: {found}")
 
 
-def _create(connection: sqlite3.Connection, system_id: bytes, base: HistoryBase) -> None:
+def _create(connection: sqlite3.Connection, system_id: bytes, base: HistoryBase, content: Content) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for statement in TABLES.split(";"):
         if statement.strip():
             connection.execute(statement)
-    about = [("system_id", system_id), ("base", msgspec.json.encode(base))]
+    about = [("system_id", system_id), ("base", msgspec.json.encode(base)), ("content", content)]
     connection.executemany("INSERT INTO about VALUES (?,?)", about)
     start = HistoryPosition(sequence=base.sequence)
     connection.execute("INSERT INTO position VALUES (?,?,?,?,?)", (HISTORY, *msgspec.structs.astuple(start)))
