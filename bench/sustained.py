@@ -28,8 +28,8 @@ from bench.engine import Engine
 from bench.process import ProcessFacts, busy_s
 from bench.runs import RUN_MARGIN_S, RunError, load_result, start_load
 
-CONNECTIONS = 16
-TICK_US = 1_000  # of the load generator, which shares the processors with all it measures
+CONNECTIONS = 4  # an engine is asked by some gateways, each with one connection
+TICK_US = 2_000  # of the load generator, which shares the processors with all it measures
 WARM_UP_S = 2.0
 SAMPLE_S = 1.0
 SHOWN_S = 10.0

@@ -39,7 +39,7 @@ NAME = "recorder"
 NOTHING_TO_DO = "history and messages are written by one recorder with these settings: there is nothing to do"
 DESCRIPTORS = 64
 NICENESS = 10  # recorder and writer may be late, the engine may not: its p99 beside us is a third with this
-TIDY_NICENESS = 5  # further below
+TIDY_NICENESS = 9  # further below, the lowest there is: beside a busy recorder it takes what is left
 
 
 def load(role: Role, path: Path, embedded: bool) -> LoadedSettings[MatchengineSettings]:
