@@ -14,6 +14,7 @@ Source: protocol.md 9.6; 12.6 numbers 80 and 83 (an error drops all subscribers;
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -48,13 +49,13 @@ class PolledTopic(Topic):
         self.failures = 0
         """In a row."""
 
+    @abstractmethod
     def params(self) -> bytes:
         """The JSON array of the query's parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take_answer(self, answer: Answer, now: float) -> None:
         """Take the state in, and push what is to be pushed. `now` is loop time."""
-        raise NotImplementedError
 
     def take_failure(self) -> None:
         """There was no answer, or a refusal; it will be asked again."""

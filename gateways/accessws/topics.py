@@ -12,6 +12,7 @@ Source: protocol.md 9.5.
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -38,7 +39,7 @@ PRIVATE_KINDS: Final = (Kind.ORDER, Kind.ASSET)
 """Those that belong to the user of a connection; one topic is one user's."""
 
 
-class Topic:
+class Topic(ABC):
     """What is pushed under one key. `is_conflatable`: its full state may replace what was pushed before."""
 
     __slots__ = ("clients", "key", "kind")
@@ -50,9 +51,9 @@ class Topic:
         self.key = key
         self.clients: dict[Client, None] = {}
 
+    @abstractmethod
     def full_frame(self) -> Frame | None:
         """The whole state as a push for a client that knows nothing of it; None if it is not known."""
-        raise NotImplementedError
 
     def send(self, frame: Frame) -> None:
         """Push to every client."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,7 +42,7 @@ _log = logging.getLogger("vx.alertcenter.list")
 Lines = list[str]
 
 
-class ListEnd:
+class ListEnd(ABC):
     """One end of the list, at work between `start` and `stop`. For the thread of the loop.
 
     `trouble`: why it could not be reached the last time; None when it could.
@@ -78,14 +79,14 @@ class ListEnd:
         if not self._is_busy and self._is_due():
             self._is_busy = self._pool.submit(self._next())
 
-    def _is_due(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _is_due(self) -> bool: ...
 
-    def _next(self) -> Lines:
-        raise NotImplementedError
+    @abstractmethod
+    def _next(self) -> Lines: ...
 
-    def _done(self, request: Lines, found: Lines) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _done(self, request: Lines, found: Lines) -> None: ...
 
     def _finish(self, request: Lines, outcome: Lines | Exception) -> None:
         self._is_busy = False
