@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Most tests wait for processes and disks: three at a time, a file's tests by one of them.
-PARALLEL := -n 3 --dist loadfile
 
 .PHONY: setup run run-supervised test check format bench soak clean
 
@@ -25,13 +23,13 @@ run-supervised: setup
 	@exec $(BIN)/supervisord -c supervisord.conf
 
 test: setup
-	$(BIN)/python -m pytest -m 'not soak' $(PARALLEL)
+	$(BIN)/python -m pytest -m 'not soak'
 
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m 'not soak' $(PARALLEL)
+	$(BIN)/python -m pytest -m 'not soak'
 
 format: setup
 	$(BIN)/ruff format .
