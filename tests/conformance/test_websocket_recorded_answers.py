@@ -64,7 +64,7 @@ def test_recording_is_whole() -> None:
 
 
 class AuthService(BaseHTTPRequestHandler):
-    """The stub that stood beside the C system, and what it was asked."""
+    """The authentication service that stood beside the C system, and what it was asked."""
 
     seen: ClassVar[list[dict[str, str]]] = []
 
