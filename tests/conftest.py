@@ -6,8 +6,10 @@ tested.
 
 from __future__ import annotations
 
+import itertools
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         count = sum(f"{name} is not installed" in one for one in skipped)
         terminalreporter.write_line(f"{name}: {count} tests did not run: {reason}", red=True)
     terminalreporter.write_line(HOW, red=True)
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory, _numbers: Iterator[int]) -> Path:
+    """In place of pytest's, with a number for a name: the path of a unix socket in it may have 107 bytes."""
+    path = tmp_path_factory.getbasetemp() / f"t{next(_numbers)}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,16 +20,27 @@ STOP_TIMEOUT_S = 30.0
 READY_POLL_S = 0.05
 SHOWN_CHARACTERS_MAX = 4_000  # of the log, when something went wrong
 
+_PORTS = (20_000, 32_000)
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of 127.0.0.1 that nobody uses now; all different."""
-    sockets = [socket.socket() for _ in range(count)]
+    """TCP ports of 127.0.0.1 that nobody uses now; all different.
+
+    Below those that the kernel gives to connections: a server may be started again on its port.
+    """
+    chosen = random.SystemRandom()
+    sockets: list[socket.socket] = []
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            one = socket.socket()
+            try:
+                one.bind(("127.0.0.1", chosen.randrange(*_PORTS)))
+            except OSError:
+                one.close()
+            else:
+                sockets.append(one)
         return [one.getsockname()[1] for one in sockets]
     finally:
         for one in sockets:
