@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Most tests wait for processes and disks: three at a time, a file's tests by one of them.
+PARALLEL := -n 3 --dist loadfile
 
 .PHONY: setup run run-supervised test check format bench soak clean
 
@@ -23,13 +25,13 @@ run-supervised: setup
 	@exec $(BIN)/supervisord -c supervisord.conf
 
 test: setup
-	$(BIN)/python -m pytest -m 'not soak'
+	$(BIN)/python -m pytest -m 'not soak' $(PARALLEL)
 
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m 'not soak'
+	$(BIN)/python -m pytest -m 'not soak' $(PARALLEL)
 
 format: setup
 	$(BIN)/ruff format .
