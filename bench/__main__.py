@@ -7,6 +7,7 @@
                    whole with --state and --restart
     the rest   ->  trades at a constant rate through the whole back-end; short here, with --sustained as long
                    and fast as it says
+    full stack ->  only with --full-stack: the same with MariaDB, Redis and Kafka, gateways included
     websockets ->  only with --latency, --fanout, --idle: from a trade to its pushes, many subscribers of many
                    markets, and very many connections that do nothing
     the memory ->  only with --memory: minutes of pairs, and bytes per resting order
@@ -27,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import commit, fanout, http, idle, latency, memory, restart, runs, state, sustained
+from bench import commit, fanout, full_stack, http, idle, latency, memory, restart, runs, state, sustained
 from bench.flow import FlowError, read_flow
 from bench.light_client import LightClientError
 from bench.process import ServiceError
@@ -72,6 +73,8 @@ def main(arguments: list[str]) -> int:
                 good = _restart(place, restart.OPEN_ORDERS, record)
             elif options.sustained:
                 good = _sustained(place, options.sustained, options.seconds, record)
+            elif options.full_stack:
+                good = _full_stack(place, options.full_stack, options.seconds, record)
             elif options.latency or options.fanout is not None or options.idle is not None:
                 good = _websockets(place, options, record)
             else:
@@ -127,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="RATE",
         help="only trades per second through the whole back-end, each rate for --seconds",
+    )
+    add(
+        "--full-stack",
+        type=float,
+        nargs="+",
+        metavar="RATE",
+        help="only trades per second through every process on real servers, each rate for --seconds",
     )
     add("--latency", action="store_true", help="only from a trade to its pushes, --rates each for --seconds")
     add(
@@ -221,6 +231,11 @@ def _restart(place: Path, steps: tuple[int, ...], record: Record) -> bool:
 def _sustained(place: Path, rates: list[float], seconds: float, record: Record) -> bool:
     print("\nTrades at a constant rate through engine, recorder, marketprice and readhistory")
     return sustained.run(place, rates, seconds, record)
+
+
+def _full_stack(place: Path, rates: list[float], seconds: float, record: Record) -> bool:
+    print("\nTrades at a constant rate through every process, on MariaDB, Redis and Kafka")
+    return full_stack.run(place, rates, seconds, record)
 
 
 def _websockets(place: Path, options: argparse.Namespace, record: Record) -> bool:

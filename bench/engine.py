@@ -46,10 +46,12 @@ durability = "{durability}"
 
 [recorder]
 monitor_address = ""
+messages_monitor_address = ""
 archive = {archive}
 slice_minutes = 0
 
-{rules}"""
+{rules}
+{stores}"""
 
 # The market of the load: scales of the C system when it was measured (tests/conformance/vectors/config.json).
 # The market of the replay: whole shares, cents.
@@ -97,7 +99,8 @@ _STATUS_END = b"longest turn us:"
 class Engine:
     """A running engine; `with Engine(...) as engine:` starts and stops it.
 
-    `rules` are assets and markets as TOML. What is in `data` from an earlier one is gone on with.
+    `rules` are assets and markets, `stores` where history and messages go, as TOML. What is in `data` from an
+    earlier one is gone on with.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Engine:
         wire_style: WireStyle = "plain",
         *,
         rules: str = _RULES,
+        stores: str = "",
         slice_records: int = SLICE_RECORDS,
         archive: bool = True,
     ) -> None:
@@ -117,6 +121,7 @@ class Engine:
                 durability=durability,
                 wire_style=wire_style,
                 rules=rules,
+                stores=stores,
                 slice_records=slice_records,
                 archive=str(archive).lower(),
             )

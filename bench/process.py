@@ -48,6 +48,11 @@ def process_facts(pid: int) -> ProcessFacts:
     return ProcessFacts(resident_pages * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"))
 
 
+def sum_of(facts: Sequence[ProcessFacts]) -> ProcessFacts:
+    """Several processes as if they were one."""
+    return ProcessFacts(sum(one.resident_bytes for one in facts), sum(one.processor_s for one in facts))
+
+
 def busy_s() -> float:
     """Processor time that this machine has spent on anything so far, what its host took away included."""
     words = Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]

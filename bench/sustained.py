@@ -40,6 +40,8 @@ TRADE_ROWS = 2  # of deals and of orders, for each trade of a pair
 USERS = 100
 ASSETS = 2
 
+REFUSALS = ("err1", "err3_unavailable", "err10", "err11", "err_other")
+
 _COUNTS = {
     "operlog": "SELECT count(*), max(id) FROM operlog",
     "deals": "SELECT count(*), max(deal_id) FROM deal_history",
@@ -74,10 +76,8 @@ def measure_in(directory: Path, trades_per_s: float, seconds: float) -> dict[str
 
 
 def _run(backend: Backend, trades_per_s: float, seconds: float) -> dict[str, Any]:
-    options = ["-m", "pairs", "-c", str(CONNECTIONS), "-u", str(USERS), "-t", str(seconds)]
-    options += ["-W", str(WARM_UP_S)]
     before, busy_before_s = backend.facts(), busy_s()
-    load = start_load(backend.engine, *options, "-r", str(2 * trades_per_s), "-T", str(TICK_US))
+    load = start_load(backend.engine, *load_options(trades_per_s, seconds))
     try:
         samples, memory = _watch(backend, load, seconds + RUN_MARGIN_S)
         output, errors = load.communicate()
@@ -89,7 +89,7 @@ def _run(backend: Backend, trades_per_s: float, seconds: float) -> dict[str, Any
     after, spent_s = backend.facts(), busy_s() - busy_before_s
     status = backend.engine.status()
     drained_s = _drain(backend, status, seconds)
-    refused = sum(result[name] for name in ("err1", "err3_unavailable", "err10", "err11", "err_other"))
+    refused = sum(result[name] for name in REFUSALS)
     return {
         "kind": "sustained",
         "trades_per_s": trades_per_s,
@@ -104,8 +104,8 @@ def _run(backend: Backend, trades_per_s: float, seconds: float) -> dict[str, Any
         "lat_us": result["lat_us"],
         **lag_facts(samples, 2 * trades_per_s),
         "drained_s": round(drained_s, 1),
-        "memory_bytes": {name: _thirds(values) for name, values in memory.items()},
-        "cpu": _processor_parts(before, after, result["gen_cpu"], spent_s, seconds + WARM_UP_S),
+        "memory_bytes": {name: thirds(values) for name, values in memory.items()},
+        "cpu": processor_parts(before, after, result["gen_cpu"], spent_s, seconds + WARM_UP_S),
         "engine": {name: status[name] for name in sorted(status) if name.endswith("last ID")},
     }
 
@@ -162,6 +162,12 @@ def _drain(backend: Backend, status: dict[str, int], seconds: float) -> float:
         time.sleep(0.1)
 
 
+def load_options(trades_per_s: float, seconds: float) -> list[str]:
+    """The load generator's, for pairs at a constant rate."""
+    options = ["-m", "pairs", "-c", str(CONNECTIONS), "-u", str(USERS), "-t", str(seconds)]
+    return [*options, "-W", str(WARM_UP_S), "-r", str(2 * trades_per_s), "-T", str(TICK_US)]
+
+
 def lag_facts(samples: list[LagSample], records_per_s: float) -> dict[str, Any]:
     """The lag, and by how many records per second it grew in the second half of the run."""
     if len(samples) < 4:
@@ -187,13 +193,13 @@ def lag_facts(samples: list[LagSample], records_per_s: float) -> dict[str, Any]:
     }
 
 
-def _thirds(values: list[int]) -> list[int]:
+def thirds(values: list[int]) -> list[int]:
     """The median of each third: flat is when the last two agree."""
     third = max(1, len(values) // 3)
     return [round(median(part)) for part in (values[:third], values[third : 2 * third], values[-third:])]
 
 
-def _processor_parts(
+def processor_parts(
     before: dict[str, ProcessFacts],
     after: dict[str, ProcessFacts],
     generator: float,

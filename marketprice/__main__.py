@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from marketprice.core.calendar import Calendar
-from marketprice.main import NAME, run_worker
+from marketprice.main import NAME, deals_in_database, run_worker
 from marketprice.rebuild import NoHistory, rebuild, rebuild_redis
 from marketprice.redis_persistence import RedisStore
 from marketprice.settings import load_settings
@@ -64,13 +64,16 @@ def _rebuild(options: argparse.Namespace) -> int:
     configure(settings.log)
     zone = settings.zone_name
     calendar, clock = Calendar(open_zone(zone)), SystemClock()
+    database = deals_in_database(settings)
     with DirectoryLock(lock):
         try:
             if settings.redis.name:
                 store = RedisStore(settings.redis, zone, clock)
-                _, position = rebuild_redis(store, options.data_dir, calendar, settings.retention, clock)
+                _, position = rebuild_redis(
+                    store, options.data_dir, calendar, settings.retention, clock, database
+                )
             else:
-                position = rebuild(options.data_dir, calendar, zone, settings.retention, clock)
+                position = rebuild(options.data_dir, calendar, zone, settings.retention, clock, database)
         except (NoHistory, sqlite3.Error, RedisError) as error:
             raise ProcessExit(ExitCode.JOURNAL_DAMAGED, f"nothing was changed: {error}") from error
     print(f"candles made again up to message {position.offset}, days of {zone}")  # noqa: T201

@@ -1,7 +1,7 @@
 """Deals as they come: the topic `deals`, from our position on, and how far we are for the recorder.
 
     ring or history.db --MessageFeed--> messages behind the position, in order, no gap --> owner
-    or brokers         --KafkaDeals-->
+    or brokers         --KafkaDeals-->  (what the topic lost comes from the history, `FromHistory`)
     position, once it is safe --> run/consumers/marketprice.json: the recorder keeps what we still need
 
 When the recorder's feed can not go on without leaving something out (`FeedBroken`), candles are made again
@@ -25,6 +25,12 @@ from vxutils.store.embedded.feed import MessageFeed, digest
 from vxutils.store.embedded.schema import Message
 
 CONSUMER: Final = "marketprice"
+
+
+class FromHistory(Message, frozen=True, gc=False):
+    """A deal that the topic does not hold. `position`: of the last message of the topic before it."""
+
+    position: Position
 
 
 class Feed(Protocol):
@@ -51,6 +57,8 @@ def open_feed(directory: Path, position: Position, clock: Clock) -> MessageFeed:
 
 def position_of(message: Message) -> Position:
     """The position behind a message."""
+    if isinstance(message, FromHistory):
+        return message.position
     return Position(message.offset, message.sequence, digest(message.payload))
 
 

@@ -2,7 +2,7 @@
 
     every POLL_S, at once while there is more:  feed -> decode -> markets     at most STEP_MESSAGES
     every SAVE_S, sooner after SAVE_DEALS:      markets + position -> store -> consumer position
-    every PURGE_S:                              candles that are too old
+    every PURGE_S, sooner after PURGE_DEALS:    candles that are too old
 
 What can not be saved is kept and tried again; when UNSAVED_MAX deals wait for the disk, no more are taken
 until it is back, so nothing is lost and memory is bounded. A store that is elsewhere takes what is saved, and
@@ -36,6 +36,7 @@ SAVE_S: Final = 1.0
 SAVE_DEALS: Final = 5_000  # some 25 ms
 UNSAVED_MAX: Final = 100_000
 PURGE_S: Final = 3_600.0
+PURGE_DEALS: Final = 100_000  # when old ones come fast, as those of the history do
 LOG_PERIOD_S: Final = 60.0
 
 _log = logging.getLogger("vx.marketprice.ingest")
@@ -96,6 +97,7 @@ class Ingest:
         self.deals = 0
         self.bad_messages = 0
         self._unsaved = 0
+        self._unpurged = 0  # deals since the last purge
         self._save_trouble: str | None = None
         self._loop = loop
         self._directory = directory
@@ -166,6 +168,9 @@ class Ingest:
             self._follower.took(deals, self.position)
         if self._unsaved >= SAVE_DEALS:
             self.save()
+        self._unpurged += len(messages)
+        if self._unpurged >= PURGE_DEALS:
+            self.purge()
         if len(messages) == STEP_MESSAGES:
             self._next_step = self._loop.call_soon(self.step)
 
@@ -185,6 +190,7 @@ class Ingest:
 
     def purge(self) -> None:
         """Forgets candles that are older than they are kept. Raises: StoreDamaged."""
+        self._unpurged = 0
         limits = self._retention.limits(self._clock.wall_us() // 1_000_000)
         try:
             self._store.drop_before(self.markets, limits)

@@ -19,12 +19,14 @@ from typing import Final
 
 from marketprice.core.calendar import Calendar
 from marketprice.core.market import Markets
+from marketprice.deal_history import DealHistory, EmbeddedDeals
 from marketprice.feed import Feed, open_feed
 from marketprice.ingest import Ingest
 from marketprice.kafka_deals import KafkaDeals
 from marketprice.market_list import MarketList
+from marketprice.mysql_deals import MysqlDeals
 from marketprice.persistence import FILE_NAME, Position, Store, StoreDamaged, StoreRefused
-from marketprice.rebuild import NoHistory, rebuild, rebuild_redis, remove
+from marketprice.rebuild import NoHistory, OpenDeals, rebuild, rebuild_redis, remove
 from marketprice.redis_persistence import RedisStore
 from marketprice.requests import Requests
 from marketprice.server import MarketServer
@@ -45,6 +47,8 @@ from vxutils.process import install_signals
 from vxutils.protocol.ticker import STATUS_PERIOD_S
 from vxutils.rpc.replies import ReplyFormat
 from vxutils.store.embedded.feed import FeedBroken
+from vxutils.store.embedded.schema import HISTORY_FILE
+from vxutils.store.kafka.errors import KafkaNotAllowed
 from vxutils.store.redis.errors import RedisError, RedisWrong
 from vxutils.zone import open_zone
 
@@ -73,6 +77,12 @@ def run_worker(
     Raises: ProcessExit with a sentence; AddressError.
     """
     return _Worker(settings, directory, SystemClock(), log, announce).run()
+
+
+def deals_in_database(settings: MarketpriceSettings) -> OpenDeals | None:
+    """The deals of the database that the settings name; None if they name none."""
+    database = settings.mysql.history
+    return None if database is None else lambda markets: MysqlDeals(database, markets.decimals)
 
 
 class _Worker:
@@ -104,7 +114,7 @@ class _Worker:
             finally:
                 self.feed.close()
                 self.store.close()
-        except StoreRefused as error:
+        except (StoreRefused, KafkaNotAllowed) as error:
             raise ProcessExit(ExitCode.CONFIG, str(error)) from error
         except (FeedBroken, StoreDamaged) as error:
             # The next start finds the same, and makes the candles again.
@@ -127,7 +137,14 @@ class _Worker:
         except FeedBroken as error:
             _log.critical("%s; candles are made again from the history", error)
         try:
-            rebuild(self.directory, self.calendar, self.zone_name, self.settings.retention, self.clock)
+            rebuild(
+                self.directory,
+                self.calendar,
+                self.zone_name,
+                self.settings.retention,
+                self.clock,
+                deals_in_database(self.settings),
+            )
         except (NoHistory, sqlite3.Error) as error:
             _log.critical("candles can not be made again now: %s", error)
         return self.load()
@@ -168,7 +185,14 @@ class _Worker:
     def rebuild_redis(self, store: RedisStore) -> tuple[Markets, Position]:
         """Raises: ProcessExit."""
         try:
-            return rebuild_redis(store, self.directory, self.calendar, self.settings.retention, self.clock)
+            return rebuild_redis(
+                store,
+                self.directory,
+                self.calendar,
+                self.settings.retention,
+                self.clock,
+                deals_in_database(self.settings),
+            )
         except (NoHistory, sqlite3.Error, RedisError) as error:
             raise ProcessExit(ExitCode.FAILURE, f"candles can not be made again: {error}") from None
 
@@ -193,7 +217,22 @@ class _Worker:
             return open_feed(self.directory, position, self.clock)
         newest = [market.recent.newest_first for market in markets.by_name.values()]
         last_id = max((deals[0].id for deals in newest if deals), default=0)
-        return KafkaDeals(topic, position, last_id, self.clock)
+        return KafkaDeals(
+            topic,
+            position,
+            last_id,
+            self.clock,
+            lambda: self.find_history(markets),
+            self.settings.history_wait_s,
+        )
+
+    def find_history(self, markets: Markets) -> DealHistory | None:
+        """Where deals can be read that the topic does not hold."""
+        database = deals_in_database(self.settings)
+        if database is not None:
+            return database(markets)
+        path = self.directory / HISTORY_FILE
+        return EmbeddedDeals(path) if path.exists() else None
 
     def set_aside(self) -> None:
         """Keeps a bad file for a person to look at; the position in it must not be believed."""

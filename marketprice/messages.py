@@ -1,4 +1,4 @@
-"""Messages of the topic `deals`: JSON text to `Deal`.
+"""Messages of the topic `deals`: JSON text to `Deal`, and the text of a deal of the history.
 
 Source: protocol.md 5.1 (the array), 6.3 (what is demanded of it).
 """
@@ -50,3 +50,9 @@ def decode_deal(payload: str | bytes, offset: int) -> Deal:
     if type(deal_id) is not int or deal_id == 0:
         raise BadMessage(f"{deal_id!r} is no deal id")
     return Deal(offset, deal_id, market, at_us, real(time), *price, *amount, side == SELL)
+
+
+def deal_text(time: str, market: str, price: str, amount: str, side: int, deal_id: int) -> str:
+    """A message of this deal with what is read of it; `time`: seconds. Orders, users, fees are 0."""
+    name = msgspec.json.encode(market).decode()
+    return f'[{time}, {name}, 0, 0, 0, 0, "{price}", "{amount}", "0", "0", {side}, {deal_id}]'

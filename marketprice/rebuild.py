@@ -1,11 +1,12 @@
 """Candles made again from the history: all deals there are, read once from the beginning.
 
     history.db: deal_history --> Markets --> marketprice.db.new --renamed--> marketprice.db
-                                         '-> keys beside those of Redis --renamed--> these
+    or MySQL                             '-> keys beside those of Redis --renamed--> these
 
 Used when the market data file is damaged or lost, when the messages it would need are gone, or when the time
-zone has changed. The result stands at the newest message of the topic, where the feed goes on. The caller
-holds the lock of this process and has no open store.
+zone has changed. The result stands at the newest message of the topic, where the feed goes on; MySQL does not
+know it, then the topic is read from its beginning, past the deals that are known. The caller holds the lock
+of this process and has no open store.
 
 Source: deal_history holds each deal twice, the taker's row has role 2 (protocol.md 4.5).
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +26,9 @@ from marketprice.core.calendar import Calendar
 from marketprice.core.kline import Retention
 from marketprice.core.market import Markets
 from marketprice.core.trades import Deal
+from marketprice.deal_history import TAKER, DealHistory, HistoryAway
 from marketprice.feed import position_of
-from marketprice.messages import SELL, TOPIC
+from marketprice.messages import SELL, TOPIC, decode_deal
 from marketprice.persistence import FILE_NAME, Position, Store
 from marketprice.redis_persistence import RedisStore
 from marketprice.texts import real
@@ -36,7 +38,10 @@ from vxutils.store.embedded.schema import HISTORY_FILE, Message
 
 ROWS_PER_READ: Final = 10_000
 PROGRESS_S: Final = 2.0
-TAKER: Final = 2
+DEAL_ID_MAX: Final = 2**63 - 1
+
+OpenDeals = Callable[[Markets], DealHistory]
+"""Where deals can be had by number; prices get the decimals that their markets have."""
 
 _log = logging.getLogger("vx.marketprice.rebuild")
 
@@ -45,15 +50,23 @@ class NoHistory(Exception):
     """There is nothing to make candles from; the text says what is missing."""
 
 
-def rebuild(directory: Path, calendar: Calendar, zone: str, retention: Retention, clock: Clock) -> Position:
-    """Makes the market data file of the data directory again; where it stands.
+def rebuild(
+    directory: Path,
+    calendar: Calendar,
+    zone: str,
+    retention: Retention,
+    clock: Clock,
+    database: OpenDeals | None = None,
+) -> Position:
+    """Makes the market data file of the data directory again; where it stands. `database`: instead of the
+    history in the directory.
 
     On failure the old file, if there is one, stays as it was. Raises: NoHistory; sqlite3.Error.
     """
     fresh = directory / f"{FILE_NAME}.new"
     remove(fresh)
     markets = Markets(calendar)
-    position = read_history(directory / HISTORY_FILE, markets, retention, clock)
+    position = _read(directory, database, markets, retention, clock)
     with closing(Store(fresh, zone)) as store:
         store.save(markets, position)
     remove(directory / FILE_NAME)
@@ -62,14 +75,20 @@ def rebuild(directory: Path, calendar: Calendar, zone: str, retention: Retention
 
 
 def rebuild_redis(
-    store: RedisStore, directory: Path, calendar: Calendar, retention: Retention, clock: Clock
+    store: RedisStore,
+    directory: Path,
+    calendar: Calendar,
+    retention: Retention,
+    clock: Clock,
+    database: OpenDeals | None = None,
 ) -> tuple[Markets, Position]:
-    """Makes the market data in a Redis again from the history of the data directory; where they stand.
+    """Makes the market data in a Redis again from the history of the data directory, or from `database`;
+    where they stand.
 
     On failure what is there stays as it was. Raises: NoHistory; sqlite3.Error; RedisError.
     """
     markets = Markets(calendar)
-    position = read_history(directory / HISTORY_FILE, markets, retention, clock)
+    position = _read(directory, database, markets, retention, clock)
     store.replace(markets, position)
     return markets, position
 
@@ -78,6 +97,38 @@ def remove(path: Path) -> None:
     """Deletes an SQLite file with what stands beside it."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(name).unlink(missing_ok=True)
+
+
+def _read(
+    directory: Path, database: OpenDeals | None, markets: Markets, retention: Retention, clock: Clock
+) -> Position:
+    if database is None:
+        return read_history(directory / HISTORY_FILE, markets, retention, clock)
+    with closing(database(markets)) as deals:
+        try:
+            return read_pages(deals, markets, retention, clock)
+        except HistoryAway as error:
+            raise NoHistory(str(error)) from error
+
+
+def read_pages(deals: DealHistory, markets: Markets, retention: Retention, clock: Clock) -> Position:
+    """Takes all deals that can be had by number into `markets`; a position before the first message.
+
+    Raises: HistoryAway.
+    """
+    first, count = 1, 0
+    said_at = time.monotonic()
+    while first < DEAL_ID_MAX:
+        page = deals.page(first, DEAL_ID_MAX)
+        for deal_id, text in page.deals:
+            markets.apply(decode_deal(text, deal_id))
+        first, count = page.next_id, count + len(page.deals)
+        markets.drop_before(retention.limits(clock.wall_us() // 1_000_000))
+        if time.monotonic() - said_at > PROGRESS_S:
+            said_at = time.monotonic()
+            _log.info("rebuild: %d deals, up to number %d", count, first - 1)
+    _log.info("rebuild: %d deals", count)
+    return Position()
 
 
 def read_history(path: Path, markets: Markets, retention: Retention, clock: Clock) -> Position:

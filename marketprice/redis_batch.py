@@ -33,13 +33,15 @@ FIELDS_MAX: Final = 5_000
 
 
 class Ours(msgspec.Struct, frozen=True):
-    """The text of `k:vx`. `batch`: its name, never used twice; `digest`: hexadecimal."""
+    """The text of `k:vx`. `batch`: its name, never used twice; `digest`: hexadecimal. `generation`: of the
+    process that wrote it: one more than it found at its start, so the later one has the higher."""
 
     batch: str
     offset: int
     sequence: int
     digest: str
     time_zone: str
+    generation: int = 0
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -94,10 +96,10 @@ class Batch:
         """What is found in a Redis that has it."""
         return Mark(str(self.position.offset) if self.position.offset >= 0 else "", self.ours.batch)
 
-    def name(self, batch: str, before: Mark, zone: str) -> None:
+    def name(self, batch: str, before: Mark, zone: str, generation: int) -> None:
         """Nothing is added from now on: it goes into a Redis where `before` is found."""
         offset, sequence, digest = self.position.offset, self.position.sequence, self.position.digest
-        self.ours = Ours(batch, offset, sequence, digest.hex(), zone)
+        self.ours = Ours(batch, offset, sequence, digest.hex(), zone, generation)
         self.before = before
 
     def add_changed(self, market: Market, texts: Texts) -> None:

@@ -38,12 +38,14 @@ _log = logging.getLogger("vx.marketprice.redis")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What was read. `outdated`: by key, the candles that are kept no longer, which are not in `markets`."""
+    """What was read. `outdated`: by key, the candles that are kept no longer, which are not in `markets`.
+    `generation`: of the process that wrote last, 0 if none says."""
 
     markets: Markets
     position: Position
     mark: Mark
     outdated: dict[str, list[int]]
+    generation: int
 
 
 def read_mark(session: Connection) -> tuple[Mark, Ours | None]:
@@ -81,7 +83,8 @@ def read_state(session: Connection, calendar: Calendar, limits: dict[str, int], 
                 outdated[key] = found
         _read_deals(market, deals)
         _read_last(market, last)
-    return Found(markets, _position(mark, ours, markets), mark, outdated)
+    generation = ours.generation if ours is not None else 0
+    return Found(markets, _position(mark, ours, markets), mark, outdated, generation)
 
 
 def _names(session: Connection) -> list[str]:

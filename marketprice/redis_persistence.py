@@ -7,7 +7,8 @@ A batch is one transaction with its position, so a crash loses and doubles nothi
 read again from the feed. Each batch says behind which other one it comes. What is found in Redis tells where
 to begin: after a fail-over to a replica that was behind, the remembered batches are written again; if they
 do not reach back that far, all there is, and so too after a key was found to be of another type. If somebody
-else has written since, nothing is written, and that is an alarm.
+else has written since, nothing is written, and that is an alarm: so of two processes on the same keys the one
+that was started last goes on.
 
 While no Redis can be reached, changes wait in the open batch, which is never larger than the state. The last
 batch is written in the caller's thread, all others beside the loop: one connection for each. Measured at
@@ -31,7 +32,7 @@ import msgspec
 from marketprice.core.calendar import Calendar
 from marketprice.core.market import Market, Markets
 from marketprice.persistence import Position, StoreRefused
-from marketprice.redis_batch import OFFSET_KEY, OURS_KEY, Batch, Mark, candles_key
+from marketprice.redis_batch import OFFSET_KEY, OURS_KEY, Batch, Mark, Ours, candles_key
 from marketprice.redis_loading import read_mark, read_state
 from marketprice.redis_whole import WholeState
 from marketprice.texts import Texts
@@ -70,10 +71,12 @@ TROUBLES: Final = (RedisError, StateLost, StateForeign, StoreRefused)
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Batches in order, the last one to be written. `highest`: the largest number of a message ever had."""
+    """Batches in order, the last one to be written. `highest`: the largest number of a message ever had.
+    `run` begins the names of this process's batches."""
 
     batches: tuple[Batch, ...]
     highest: int
+    run: str
 
 
 class RedisStore:
@@ -90,6 +93,7 @@ class RedisStore:
         self._clock = clock
         self._texts = Texts("viabtc")
         self._run = secrets.token_hex(8)
+        self._generation = 1
         self._batches = 0
         self._highest = -1
         self._known: set[str] = set()
@@ -102,6 +106,7 @@ class RedisStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flush_at_s = 0.0
         self._failure_log = OncePer(LOG_PERIOD_S)
+        self._is_alarmed = False
         self._is_busy = False
         self._pool: JobPool[Master, Job, None] | None = None
 
@@ -121,6 +126,7 @@ class RedisStore:
         with self._master.session() as session:
             found = read_state(session, calendar, limits, self._zone)
         self.saved, self._mark = found.position, found.mark
+        self._generation = found.generation + 1
         self._highest = found.position.offset
         self._known = set(found.markets.by_name)
         self._open = Batch(self.saved)
@@ -130,6 +136,9 @@ class RedisStore:
 
     def replace(self, markets: Markets, position: Position) -> None:
         """Writes a whole state in place of what is there. Raises: RedisError; then that is as it was."""
+        with self._master.session() as session:
+            _, ours = read_mark(session)
+        self._generation = max(self._generation, ours.generation + 1 if ours is not None else 1)
         self._write(self._master, self._all_of(markets, position))
         self._settle()
 
@@ -201,7 +210,7 @@ class RedisStore:
     def _flush(self, pool: JobPool[Master, Job, None], markets: Markets) -> None:
         if not self._is_whole and not self._close_whole(markets):
             return
-        job = self._next_job()
+        job = self._next_job() or self._look()
         if job is None:
             return
         self._is_busy = True
@@ -216,7 +225,13 @@ class RedisStore:
                 return None
             self._close(self._open)
         assert self._closed is not None
-        return Job((*self._remembered, self._closed), self._highest)
+        return Job((*self._remembered, self._closed), self._highest, self._run)
+
+    def _look(self) -> Job | None:
+        """Whether what was written is still there: when all is quiet, a fail-over may have undone it."""
+        if not self._remembered or self._remembered[-1].is_all:
+            return None
+        return Job(tuple(self._remembered), self._highest, self._run)
 
     def _close_whole(self, markets: Markets) -> bool:
         """Whether all there is has been made a batch, which takes a while."""
@@ -239,11 +254,11 @@ class RedisStore:
         self._highest = max(self._highest, position.offset)
         self._remembered.clear()
         self._close(batch)
-        return Job((batch,), self._highest)
+        return Job((batch,), self._highest, self._run)
 
     def _close(self, batch: Batch) -> None:
         self._batches += 1
-        batch.name(f"{self._run}-{self._batches}", self._mark, self._zone)
+        batch.name(f"{self._run}-{self._batches}", self._mark, self._zone, self._generation)
         self._mark = batch.mark
         self._closed = batch
         self._open = Batch(batch.position)
@@ -266,7 +281,12 @@ class RedisStore:
     def _finish(self, job: Job, outcome: Exception | None) -> None:
         self._is_busy = False
         if outcome is None:
-            self._settle()
+            self.trouble = None
+            if self._closed is not None:
+                self._settle()
+            if self._is_alarmed:
+                self._is_alarmed = False
+                _log.critical("%s: market data are saved again, up to message %d", self, self.saved.offset)
             return
         if isinstance(outcome, JobDropped):
             self.trouble = f"{self}: it did not answer in {STOP_TIMEOUT_S:g} s"
@@ -277,7 +297,8 @@ class RedisStore:
         self._is_lost = self._is_lost or is_lost
         self._flush_at_s = self._now_s() + (0 if is_lost else RETRY_S)
         self.trouble = f"market data can not be saved: {outcome}"
-        if is_lost or self._failure_log.allows(self._now_s()):
+        if self._failure_log.allows(self._now_s()) or is_lost or not self._is_alarmed:
+            self._is_alarmed = True
             _log.critical("%s", self.trouble)
 
     def _now_s(self) -> float:
@@ -288,16 +309,21 @@ class RedisStore:
         """In any thread: touches no state of the store. Raises: one of TROUBLES."""
         with master.session() as session:
             if job.batches[-1].is_all:
-                _write_all(session, job.batches[-1])
+                _write_all(session, job)
             else:
                 _write_behind(session, job)
 
 
-def _write_all(session: Connection, batch: Batch) -> None:
+def _write_all(session: Connection, job: Job) -> None:
+    batch = job.batches[-1]
     commands = batch.preparations()
     for first in range(0, len(commands), COMMANDS_AT_ONCE):
         session.ask_all(commands[first : first + COMMANDS_AT_ONCE])
-    session.transaction(batch.exchange())
+    session.ask("WATCH", OFFSET_KEY, OURS_KEY)
+    _, ours = read_mark(session)
+    _demand_no_other(session, job, ours)
+    if not session.transaction(batch.exchange()):
+        raise _changed(session)
 
 
 def _write_behind(session: Connection, job: Job) -> None:
@@ -305,18 +331,35 @@ def _write_behind(session: Connection, job: Job) -> None:
     behind = {batch.before: batch for batch in job.batches}
     while True:
         session.ask("WATCH", OFFSET_KEY, OURS_KEY)
-        mark, _ = read_mark(session)
+        mark, ours = read_mark(session)
         if mark == job.batches[-1].mark:
             return
         batch = behind.get(mark)
         if batch is None:
+            _demand_no_other(session, job, ours)
             raise _not_ours(session, mark, job.highest)
         try:
             if not session.transaction(batch.commands()):
-                raise RedisAway(f"{session}: {OFFSET_KEY} was changed meanwhile")
+                raise _changed(session)
         except RedisWrong:
             session.ask("DEL", OURS_KEY)  # what did fit is there: it must not pass for the whole batch
             raise
+
+
+def _changed(session: Connection) -> RedisAway:
+    return RedisAway(f"{session}: {OFFSET_KEY} was changed meanwhile")
+
+
+def _demand_no_other(session: Connection, job: Job, ours: Ours | None) -> None:
+    """Raises: StateForeign when a later marketprice than this one has written."""
+    generation = job.batches[-1].ours.generation
+    if ours is None or ours.generation < generation:
+        return
+    if ours.generation > generation or not ours.batch.startswith(f"{job.run}-"):
+        raise StateForeign(
+            f"{session}: another marketprice was started on the same keys and writes them now; nothing more "
+            "is written by this one: stop one of them"
+        )
 
 
 def _not_ours(session: Connection, mark: Mark, highest: int) -> Exception:

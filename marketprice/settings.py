@@ -25,6 +25,7 @@ from vxutils.settings.addresses import loopback_problems, outgoing_problems, ser
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import PACKET_SIZE_BYTES_MAX, AddressText
 from vxutils.store.kafka.settings import DealsTopic, topic_problems
+from vxutils.store.mysql.settings import MysqlSettings, mysql_problems
 from vxutils.store.redis.settings import RedisSettings, redis_problems
 from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
@@ -45,6 +46,12 @@ class RingSettings(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+class MysqlSection(msgspec.Struct, frozen=True, kw_only=True):
+    """The databases; marketprice can use one."""
+
+    history: MysqlSettings | None = None
+
+
 class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything marketprice is told at start.
 
@@ -53,7 +60,9 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     minutes, hours candles of that length are kept. `buckets_max`: of one market.kline.
     `reply_size_bytes_max`: below the `max_pkg_size` of whoever asks. `cache_timeout_s`: seconds a reply may
     be repeated. `deals`: the topic they are read from, instead of the recorder's messages beside us. `redis`:
-    where the state is kept, instead of a file in the data directory.
+    where the state is kept, instead of a file in the data directory. `mysql.history`: what the topic lost is
+    read there; without it, from the data directory, if that has a history. `history_wait_s`: how long deals
+    wait for a history that is away or behind.
     """
 
     process: ProcessSettings = ProcessSettings(title="marketprice")
@@ -66,6 +75,8 @@ class MarketpriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     rings: RingSettings = RingSettings()
     deals: DealsTopic = DealsTopic()
     redis: RedisSettings = RedisSettings()
+    mysql: MysqlSection = MysqlSection()
+    history_wait_s: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
     wire_style: WireStyle = "plain"
     debug: bool = False
     market_source: AddressText = "tcp@127.0.0.1:7316"
@@ -105,6 +116,11 @@ def load_settings(path: Path, embedded: bool) -> LoadedSettings[MarketpriceSetti
     if embedded and settings.deals.brokers:
         warnings.append(stores.warning(stores.NamedStore("deals", "Kafka", settings.deals.brokers)))
         settings = msgspec.structs.replace(settings, deals=DealsTopic())
+    if embedded and settings.mysql.history is not None:
+        warnings.append(
+            stores.warning(stores.NamedStore("mysql.history", "MySQL", settings.mysql.history.host))
+        )
+        settings = msgspec.structs.replace(settings, mysql=MysqlSection())
     if embedded and settings.redis.name:
         warnings.append(stores.warning(stores.NamedStore("redis", "Redis", settings.redis.name)))
         settings = msgspec.structs.replace(settings, redis=RedisSettings())
@@ -117,6 +133,8 @@ def _problems(settings: MarketpriceSettings, names: Mapping[str, str], embedded:
     problems += loopback_problems("monitor.address", settings.monitor.address)
     if not embedded:
         problems += topic_problems("deals", settings.deals) + redis_problems("redis", settings.redis)
+        if settings.mysql.history is not None:
+            problems += mysql_problems("mysql.history", settings.mysql.history)
         # The C system requires both.
         given = {"deals": bool(settings.deals.brokers), "redis": bool(settings.redis.name)}
         problems += [stores.missing(name) for name, is_given in given.items() if names and not is_given]

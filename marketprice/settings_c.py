@@ -17,6 +17,7 @@ from vxutils.settings.c_sections import (
     COMMON_C_NAMES,
     CAlert,
     CLog,
+    CMysql,
     CProcess,
     CRedis,
     CServer,
@@ -25,6 +26,8 @@ from vxutils.settings.c_sections import (
     decode_c,
     given,
     log_table,
+    mysql_names,
+    mysql_table,
     process_table,
     redis_table,
     server_table,
@@ -34,7 +37,11 @@ from vxutils.zone import LOCAL
 
 Table = dict[str, Any]
 
-C_NAMES: Final = COMMON_C_NAMES | {"market_source": "accesshttp", "cache_timeout_s": "cache_timeout"}
+C_NAMES: Final = (
+    COMMON_C_NAMES
+    | {"market_source": "accesshttp", "cache_timeout_s": "cache_timeout"}
+    | mysql_names("mysql.history", "db_history")
+)
 """Paths of our settings by which the file knows them otherwise; for the words of a refusal."""
 
 
@@ -49,7 +56,10 @@ class CConsumer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CMarketprice(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole file. The stores are required by the C system; here they may go with `--embedded`."""
+    """The whole file. The stores are required by the C system; here they may go with `--embedded`.
+
+    `db_history` is not known to the C system's marketprice; it is written as its other processes have it.
+    """
 
     debug: bool | UnsetType = UNSET
     process: CProcess | UnsetType = UNSET
@@ -58,6 +68,7 @@ class CMarketprice(msgspec.Struct, frozen=True, kw_only=True):
     svr: CServer
     deals: CConsumer | UnsetType = UNSET
     redis: CRedis | UnsetType = UNSET
+    db_history: CMysql | UnsetType = UNSET
     sec_max: int | UnsetType = UNSET
     min_max: int | UnsetType = UNSET
     hour_max: int | UnsetType = UNSET
@@ -88,5 +99,7 @@ def translate(config: Table) -> Translated:
         table["deals"] = place | given(partition=c.deals.partition)
     if c.redis is not UNSET:
         table["redis"] = redis_table(c.redis)
+    if c.db_history is not UNSET:
+        table["mysql"] = {"history": mysql_table(c.db_history)}
     table |= given(debug=c.debug, sec_max=c.sec_max, min_max=c.min_max, hour_max=c.hour_max)
     return Translated(table | given(cache_timeout_s=c.cache_timeout), warnings)

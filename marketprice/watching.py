@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from marketprice.ingest import Ingest
+from marketprice.kafka_deals import KafkaDeals
 from marketprice.server import MarketServer
 from marketprice.tickers_ring import TickerRings
 from vxutils.metrics import Labelled, Metrics
@@ -40,7 +41,10 @@ class Watching:
         return {(source,): count for source, count in self._ingest.feed.taken.items()}
 
     def health(self) -> Health:
-        """`degraded` while there is no history to read, or the disk does not take what was read."""
+        """`degraded` while there is no history to read, or the disk does not take what was read.
+
+        `missing_deals`: those of the latest gap in the topic that were nowhere; a start forgets them.
+        """
         ingest = self._ingest
         trouble = ingest.trouble
         facts = {
@@ -50,4 +54,6 @@ class Watching:
             "saved_offset": ingest.saved.offset,
             "markets": len(ingest.markets.by_name),
         }
+        if isinstance(ingest.feed, KafkaDeals):
+            facts["missing_deals"] = ingest.feed.missing or "none"
         return Health("ok" if trouble is None else "degraded", facts)

@@ -22,9 +22,12 @@ import msgspec
 
 from matchengine import offline, system
 from matchengine.c_database.adopting import adopt_database
+from matchengine.c_database.handover_tool import add_handover
 from matchengine.diff import add_diff
+from matchengine.handed_over import demand_not_handed_over
 from matchengine.main import FATAL_ERRORS, Directories, directories, flush_standard_streams, refuse_in_words
 from matchengine.main import run_worker as run_engine
+from matchengine.migrate import add_migrate
 from matchengine.recovery import JOURNAL_DIRECTORY
 from matchengine.settings import MatchengineSettings, load_settings
 from matchengine.tools import add_tools
@@ -112,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add_tools(add)
     add_diff(add)
+    add_handover(add)
+    add_migrate(commands.add_parser)
 
     sub = add("audit", _audit, "Replay the journal, read-only, and check the laws.")
     sub.add_argument("--journal-dir", type=Path, metavar="DIR")
@@ -187,6 +192,7 @@ def _run(options: argparse.Namespace) -> int:
     disk, clock = Disk(), SystemClock()
     where = directories(settings, options.data_dir)
     system.read_system(disk, where.data)  # before going to the background: the sentence should be seen
+    demand_not_handed_over(disk, where.data)
     if options.daemon:
         daemonise()
     with ExitStack() as locks:

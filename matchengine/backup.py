@@ -1,12 +1,13 @@
 """A backup of a data directory, taken while everything runs, or while nothing does.
 
-    consumers -> databases, the history last -> slices -> how far is the journal durable? -> journal, archive
-              -> read back, replayed -> BACKUP
+    consumers, topics -> databases, the history last -> slices -> how far is the journal durable? -> journal
+              -> archive -> read back, replayed -> BACKUP
 
 The order makes the copy agree with itself: a consumer's position is not past the history, and neither the
-history nor a slice is past the end of the journal, which is looked up after them. The segment in use is cut
-behind the last durable frame. BACKUP (see `manifest`) is written when the copy has been read back, scanned
-from its first record to its last, and recovered; until then the directory is no backup.
+history, nor the position in Kafka, nor a slice is past the end of the journal, which is looked up after them.
+The segment in use is cut behind the last durable frame. BACKUP (see `manifest`) is written when the copy has
+been read back, scanned from its first record to its last, and recovered; until then the directory is no
+backup.
 
 Nothing in the data directory is changed, and nobody waits: the engine is not asked, SQLite files are read in
 one read transaction. What becomes of a backup is in `restore`.
@@ -21,6 +22,7 @@ from pathlib import Path
 from matchengine import recovery, slices, system
 from matchengine.core.invariants import broken_laws
 from matchengine.extent import durable_end
+from matchengine.handed_over import HANDED_OVER_FILE
 from matchengine.journal import format as layout
 from matchengine.journal.archive import ARCHIVE_DIRECTORY, archived_name, list_archived
 from matchengine.journal.durable import own_durable
@@ -42,6 +44,7 @@ from vxutils.exits import ExitCode, ProcessExit
 from vxutils.store.embedded.consumers import CONSUMERS_DIRECTORY
 from vxutils.store.embedded.copying import CopyFailed, copied_position, copy_database
 from vxutils.store.embedded.schema import HISTORY_FILE
+from vxutils.store.kafka.floor import FLOOR_FILE
 
 CONFIG_DIRECTORY = "config"
 SPARE_BYTES = 64 << 20  # what may come in addition while the copy is made
@@ -74,11 +77,14 @@ def backup(
     work = _Backup(disk, data, journal, target, identity, progress, rest)
     work.demand_space()
     work.copy_consumers()
+    work.copy_topics()
     work.copy_databases()
     work.copy_slices()
     sequence = work.copy_journal()
     for path in configs:
         work.copy(path, f"{CONFIG_DIRECTORY}/{path.name}")
+    if disk.exists(data / HANDED_OVER_FILE):
+        work.copy(data / HANDED_OVER_FILE, HANDED_OVER_FILE)
     work.copy(data / system.SYSTEM_FILE, system.SYSTEM_FILE)
     manifest = work.prove(sequence, clock.wall_us())
     write_manifest(disk, target, manifest)
@@ -144,6 +150,11 @@ class _Backup:
         for name in self.disk.names(directory) if self.disk.is_directory(directory) else ():
             if name.endswith(".json"):
                 self.copy(directory / name, f"{CONSUMERS_DIRECTORY.as_posix()}/{name}")
+
+    def copy_topics(self) -> None:
+        """How far messages were sent to Kafka, if they are: like the history never past the journal."""
+        if self.disk.exists(self.data / FLOOR_FILE):
+            self.copy(self.data / FLOOR_FILE, FLOOR_FILE)
 
     def copy_databases(self) -> None:
         """The history is the last one: what follows it is never ahead of it."""

@@ -3,8 +3,8 @@
     settings -> lock -> SYSTEM -> recover -> epoch, journal -> rules -> stages -> listen -> ready
     stop: no more requests -> journal synced -> slice -> journal closed
 
-Reading this file and `pipeline.py` explains the engine. Disk and clock are passed in, so that tests can
-pass others. Nothing here decides about orders.
+Reading this file, `starting.py` and `pipeline.py` explains the engine. Disk and clock are passed in, so that
+tests can pass others. Nothing here decides about orders.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import gc
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,25 +21,19 @@ import msgspec
 from matchengine import recovery, slices, system
 from matchengine.admin import Admin
 from matchengine.columns import ColumnDoor, open_door
-from matchengine.core import rule_change
-from matchengine.core.commands import ChangeRules
-from matchengine.core.rules import rules_hash
 from matchengine.core.views import Views
 from matchengine.divergence import ENGINE, DivergenceWatch, DumpProcess
-from matchengine.first_start import demand_new_database
 from matchengine.journal import format as layout
-from matchengine.journal.segments import remove_unfinished, repair_tail
-from matchengine.journal.writer import JournalWriter
 from matchengine.observe import Observer
 from matchengine.pipeline import NEVER_US, Pipeline
 from matchengine.publisher import BookPublisher
 from matchengine.recorder.lag import RecorderState, read_recorder_state, slowest
 from matchengine.recorder.sinks import names_of
 from matchengine.requests import Requests
-from matchengine.sequencer import Sequencer
 from matchengine.server import EngineServer
 from matchengine.settings import MatchengineSettings
 from matchengine.space import Helper, SpaceGate
+from matchengine.starting import EngineStart
 from matchengine.timekeeper import Timekeeper
 from vxnet.address import parse_address
 from vxnet.clock import Clock
@@ -57,7 +50,6 @@ from vxutils.ring.segment import ring_name
 from vxutils.rpc.replies import ReplyFormat
 
 SLICES_KEPT = 2
-FUTURE_US_MAX = 5_000_000  # a journal whose last record is further ahead of the clock is not continued
 TICK_S = 1.0
 TICK_US = 1_000_000
 RECORDER_SILENT_US = 10_000_000  # it publishes many times a second while it runs
@@ -129,12 +121,12 @@ class _Worker:
         self.announce = announce
         self.ticked_us = 0
         self.recorders = names_of(settings)
+        self.start = EngineStart(settings, where.data, where.journal, disk, clock)
 
     def run(self) -> int:
-        self.recover()
-        self.begin_epoch()
+        self.begin()
         try:
-            self.agree_on_rules()
+            self.start.agree_on_rules()
             self.wire_stages()
             self.serve()
         except layout.JournalError:
@@ -144,95 +136,14 @@ class _Worker:
         self.finish()
         return ExitCode.OK
 
-    def recover(self) -> None:
-        """The state as the disk has it; refuses a directory that can not be trusted."""
-        self.identity = system.read_system(self.disk, self.where.data)
-        begun = time.monotonic()
-
-        def progress(sequence: int) -> None:
-            rate = sequence / (time.monotonic() - begun)
-            _log.info("recovery: at sequence %d, %.0f records/s", sequence, rate)
-
-        found = recovery.recover(
-            self.disk, self.where.data, self.where.journal, self.identity, progress=progress
-        )
-        self.recovered = found
-        self.engine, self.position = found.engine, found.position
-        for warning in found.warnings:
-            _log.critical("%s", warning)
-        if not self.position.sequence:
-            demand_new_database(self.settings, self.identity.system_id)
-        if self.position.time_us > self.clock.wall_us() + FUTURE_US_MAX:
-            ahead_s = (self.position.time_us - self.clock.wall_us()) / 1_000_000
-            raise ProcessExit(
-                ExitCode.CONFIG,
-                f"the last journal record is {ahead_s:.1f} s in the future: set the clock right, or wait",
-            )
-        if self.position.sequence and self.rule_differences():
-            raise ProcessExit(
-                ExitCode.CONFIG,
-                "the settings file differs from the rules in force:\n  "
-                + "\n  ".join(self.rule_differences())
-                + "\n`vx config apply` puts legal changes in force; nothing was changed",
-            )
-        _log.info(
-            "recovered: sequence %d (slice %d, %d records replayed) in %.2f s",
-            self.position.sequence,
-            found.slice_sequence,
-            found.replayed,
-            time.monotonic() - begun,
-        )
-
-    def rule_differences(self) -> list[str]:
-        return rule_change.differences(self.engine.rules, self.settings.rules)
-
-    def begin_epoch(self) -> None:
-        """From here on the disk is written: the epoch first, then the end of the journal is made sound."""
-        try:
-            # First what a crash left half made: it may be what fills the disk.
-            remove_unfinished(self.disk, self.where.journal, self.settings.journal.segment_size_bytes)
-            self.identity = system.open_epoch(self.disk, self.where.data)
-        except OSError as error:
-            raise layout.JournalIOError(f"{self.where.data} can not be written: {error}") from error
-        end = self.recovered.end
-        previous = None
-        if end is not None:
-            if end.torn is not None:
-                _log.critical(
-                    "a torn frame was cut: %s, offset %d, %d bytes; it had not been acknowledged",
-                    end.torn.segment,
-                    end.torn.offset,
-                    end.torn.size_bytes,
-                )
-            if not end.clean:
-                repair_tail(self.disk, self.where.journal, end.segment_path, end.valid_bytes)
-            previous = (end.segment_number, end.segment_hash)
-        journal = self.settings.journal
-        self.journal = JournalWriter(
-            self.disk,
-            self.where.journal,
-            system_id=self.identity.id_bytes,
-            epoch=self.identity.last_epoch,
-            rules_hash=rules_hash(self.engine.rules),
-            first_sequence=self.position.sequence + 1,
-            previous=previous,
-            segment_size=journal.segment_size_bytes,
-            durability=journal.durability,
-            clock=self.clock.wall_us,
-        )
-        self.sequencer = Sequencer(self.position, self.journal)
-
-    def agree_on_rules(self) -> None:
-        """The first record of a new journal holds the rules."""
-        if self.position.sequence:
-            return
-        rules = self.settings.rules
-        self.journal.rules_hash = rules_hash(rules)
-        command = ChangeRules(self.clock.wall_us(), msgspec.to_builtins(rules))
-        self.engine.apply(command)
-        self.sequencer.accept(command, self.engine.outcome, b"")
-        self.sequencer.write()
-        self.journal.sync()
+    def begin(self) -> None:
+        """The state as the disk has it, in a new epoch; see starting.py."""
+        start = self.start
+        start.recover()
+        start.begin_epoch()
+        self.identity, self.recovered = start.identity, start.recovered
+        self.engine, self.position = start.engine, start.position
+        self.journal, self.sequencer = start.journal, start.sequencer
 
     def wire_stages(self) -> None:
         """Requests -> engine -> journal -> outbox; see pipeline.py."""
@@ -356,19 +267,20 @@ class _Worker:
     def recorder_state(self) -> RecorderState | None:
         """How far the recorders of this data directory are, the slowest of those that run; None of none."""
         now_us = self.clock.wall_us()
+        found = self.recorder_states()
+        return slowest([state for state in found if now_us - state.published_us <= RECORDER_SILENT_US])
+
+    def recorder_states(self) -> list[RecorderState]:
+        """What each of them has said last, however long ago."""
         found = [read_recorder_state(self.disk, self.where.data, name) for name in self.recorders]
-        return slowest(
-            [
-                state
-                for state in found
-                if state is not None and now_us - state.published_us <= RECORDER_SILENT_US
-            ]
-        )
+        return [state for state in found if state is not None]
 
     def recorder_reason(self) -> str:
         """Why new orders should wait for the recorder, empty if they need not."""
         if self.divergence.reason:
             return self.divergence.reason
+        if any(state.is_refused for state in self.recorder_states()):
+            return "a store of the recorder belongs to another engine or another past, its log says which"
         state = self.recorder_state()
         if state is None or not state.is_lag_too_high:
             return ""

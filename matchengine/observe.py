@@ -200,4 +200,6 @@ class Observer:
 def _condition(state: RecorderState) -> str:
     if state.diverged_at:
         return "differs"
+    if state.is_refused:
+        return "refused"
     return "troubled" if state.is_troubled else "running"

@@ -16,6 +16,7 @@ from matchengine.core import rule_change
 from matchengine.core.commands import ChangeRules, Command
 from matchengine.core.invariants import broken_laws
 from matchengine.core.rules import Rules, rules_hash
+from matchengine.handed_over import demand_not_handed_over
 from matchengine.journal.durable import create_journal, read_durable
 from matchengine.journal.segments import prepare_segment, prepared_segments, remove_unfinished, repair_tail
 from matchengine.journal.writer import JournalWriter
@@ -95,6 +96,7 @@ def apply_rules(
     The engine must not run. Raises: ProcessExit when the state does not allow the change.
     """
     identity = system.read_system(disk, data_directory)
+    demand_not_handed_over(disk, data_directory)
     found = recovery.recover(disk, data_directory, journal_directory, identity)
     engine, position = found.engine, found.position
     if not position.sequence:

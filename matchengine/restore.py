@@ -8,6 +8,9 @@ anywhere, by a journaled command (`JumpIds`), which replay and recorder follow. 
 highest one seen: should the original come back to life, whoever receives from both can tell which is in
 force.
 
+What the original had sent to Kafka after the backup stays in the topics. The restored exchange does not take
+it for its own (`topics`), and sends nothing a second time that was in the backup already.
+
 SYSTEM is written last, so an interrupted restore is no data directory. The original is only read.
 """
 
@@ -21,6 +24,7 @@ import msgspec
 from matchengine import offline, recovery, system
 from matchengine.core.commands import JumpIds
 from matchengine.given_up import GivenUp, Original, lock_original, read_original
+from matchengine.given_up_topics import Topics, give_up_topics
 from matchengine.journal.format import SEGMENT_BYTES_MIN
 from matchengine.manifest import Manifest, changed_files, copy_file, read_manifest
 from vxnet.clock import Clock
@@ -38,7 +42,8 @@ Progress = Callable[[str], None]
 class Restored(msgspec.Struct, frozen=True):
     """What was done. The ids are those after which the exchange goes on; `sequence` that of the jump.
 
-    `given_up` is None when no original was named: then nobody knows what is not in the backup.
+    `given_up` is None when no original was named: then nobody knows what is not in the backup. `topics` is
+    None where no messages go to Kafka.
     """
 
     system_id: str
@@ -50,6 +55,7 @@ class Restored(msgspec.Struct, frozen=True):
     deal_id: int
     operation_id: int
     given_up: GivenUp | None
+    topics: Topics | None = None
 
 
 def restore(
@@ -113,6 +119,7 @@ def _restore(
     )
     opened = msgspec.structs.replace(identity, last_epoch=epoch)
     offline.append_command(disk, clock, data, journal, opened, found, command, SEGMENT_BYTES_MIN)
+    topics = give_up_topics(disk, data, original, manifest, epoch - 1)
     disk.sync_directory(data)
     system.restore_system(disk, data, identity, epoch)
     return Restored(
@@ -125,6 +132,7 @@ def _restore(
         deal_id=command.deal_id,
         operation_id=command.operation_id,
         given_up=seen.given_up,
+        topics=topics,
     )
 
 

@@ -23,8 +23,8 @@ from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings, Set
 from vxutils.settings.addresses import address_problems, is_local, outgoing_problems, server_problems
 from vxutils.settings.loading import SettingsFile, decode_and_check, parse
 from vxutils.settings.sections import AddressText
-from vxutils.store.kafka.settings import BrokersText, brokers_problems
-from vxutils.store.mysql.settings import MysqlSettings
+from vxutils.store.kafka.settings import BrokersText, KafkaLogin, brokers_problems, login_problems
+from vxutils.store.mysql.settings import MysqlSettings, mysql_problems
 from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
 WireStyle = Literal["plain", "viabtc"]
@@ -117,9 +117,10 @@ class MysqlSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where messages go: to these brokers; empty = into the data directory."""
+    """Where messages go: to these brokers; empty = into the data directory. `login`: who we are for them."""
 
     brokers: BrokersText = ""
+    login: KafkaLogin | None = None
 
 
 class RingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,6 +288,7 @@ def _problems(embedded: bool, settings: MatchengineSettings, names: Mapping[str,
 
 def _store_problems(settings: MatchengineSettings, names: Mapping[str, str]) -> list[str]:
     problems = brokers_problems(names.get("kafka.brokers", "kafka.brokers"), settings.kafka.brokers)
+    problems += login_problems("kafka.login", settings.kafka.login)
     if names and not settings.kafka.brokers:
         problems.append(stores.missing("brokers"))  # the C system requires them
     databases = {"mysql.log": settings.mysql.log, "mysql.history": settings.mysql.history}
@@ -295,6 +297,8 @@ def _store_problems(settings: MatchengineSettings, names: Mapping[str, str]) -> 
             problems.append(stores.missing(names.get(name, name)))
         elif settings.history.store != "mysql" and database is not None:
             problems.append(f"{name}: names {database}, but history.store says {settings.history.store}")
+        if database is not None:
+            problems += mysql_problems(name, database)
     try:
         open_zone(settings.zone_name)
     except UnknownZone as error:

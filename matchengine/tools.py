@@ -20,6 +20,7 @@ from matchengine.at import parse_moment, state_at, time_text
 from matchengine.at_view import facts_of, lines_of
 from matchengine.backup import backup
 from matchengine.given_up import GivenUp, Original
+from matchengine.given_up_topics import Topics
 from matchengine.recovery import JOURNAL_DIRECTORY
 from matchengine.restore import JUMP_DEFAULT, JUMP_MAX, Restored, restore
 from vxnet.clock import SystemClock
@@ -136,8 +137,9 @@ def restored_lines(done: Restored) -> list[str]:
             "what came after the backup is not known (no --replaces); ids that clients got in the meantime "
             "are lower than the new ones if there were fewer than the jump"
         )
-        return lines
-    return lines + _given_up_lines(done.given_up)
+    else:
+        lines += _given_up_lines(done.given_up)
+    return lines + (_topics_lines(done.topics) if done.topics is not None else [])
 
 
 def _given_up_lines(given_up: GivenUp) -> list[str]:
@@ -156,6 +158,26 @@ def _given_up_lines(given_up: GivenUp) -> list[str]:
             f"given up, and not readable: sequences {given_up.last_sequence + 1} to {given_up.known_sequence}"
         )
     return lines + [f"  the original: {problem}" for problem in given_up.problems]
+
+
+def _topics_lines(topics: Topics) -> list[str]:
+    if topics.sequence is None:
+        return [
+            "the backup does not say how far messages were sent to Kafka (it has no kafka.json): the "
+            "recorder will refuse to start until the topics are deleted and made anew"
+        ]
+    lines = [
+        f"messages to Kafka go on after sequence {topics.sequence}; what the topics hold up to sequence "
+        f"{topics.kept} is not sent again"
+    ]
+    if topics.sent is None or topics.sent > topics.kept:
+        last = "" if topics.sent is None else f" to {topics.sent}"
+        lines.append(
+            f"given up: messages after sequence {topics.kept}{last}; they stay in the topics, who read them "
+            "has them, and an alarm counts them at the first start (`vx candles rebuild` makes candles "
+            "without them)"
+        )
+    return lines
 
 
 class _Progress:

@@ -20,7 +20,7 @@ import logging
 import time
 from typing import Final
 
-from gateways.accesshttp.numbers import NO_METHOD, Numbers
+from gateways.accesshttp.numbers import Numbers
 from gateways.common.access import Access
 from gateways.common.backends import Backends
 from gateways.common.errors import (
@@ -35,7 +35,7 @@ from gateways.common.errors import (
 )
 from gateways.common.market_snapshots import Shown
 from gateways.common.methods import BY_METHOD
-from gateways.common.numbers import reply_code
+from gateways.common.numbers import NO_METHOD, reply_code
 from gateways.common.requests import BadRequest, decode_request, encode_params, read_key
 from gateways.common.snapshot_answers import SnapshotAnswers
 from vxnet.clock import OncePer

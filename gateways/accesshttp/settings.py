@@ -23,13 +23,13 @@ from gateways.common.settings import (
     OPEN_BIND_FLAG,
     BackendSettings,
     ListenerSettings,
-    backend_problems,
+    given_twice,
     is_loopback,
     listener_problems,
-    monitor_problems,
+    open_addresses,
+    place_problems,
 )
 from vxnet.address import parse_address
-from vxnet.errors import AddressError
 from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
 from vxutils.protocol.commands import Service
@@ -133,21 +133,10 @@ def _problems(settings: AccesshttpSettings, names: Mapping[str, str], allow_open
     if names:
         problems += _c_listener_problems(settings.listener[0], allow_open_bind)
     else:
-        seen: set[str] = set()
         for index, listener in enumerate(settings.listener):
             problems += listener_problems(f"listener[{index}]", listener, allow_open_bind)
-            problems += [
-                f"listener[{index}].bind: {text} is given twice"
-                for text in listener.bind
-                if text in seen and not text.endswith(":0")
-            ]
-            seen.update(listener.bind)
-    if settings.monitor.address is not None:
-        path = names.get("monitor.address", "monitor.address")
-        problems += monitor_problems(path, [settings.monitor.address], allow_open_bind)
-    for service, backend in settings.backends.items():
-        path = f"{service.value}.address"
-        problems += backend_problems(names.get(path, path), backend.address)
+        problems += given_twice([listener.bind for listener in settings.listener])
+    problems += place_problems(settings.monitor.address, settings.backends, names, allow_open_bind)
     return problems + outgoing_problems(settings.alert, settings.log, names)
 
 
@@ -171,13 +160,4 @@ def _open_addresses(settings: AccesshttpSettings) -> list[str]:
         if not (listener.token or listener.allow_cidrs)
         for text in listener.bind
     ]
-    if settings.monitor.address is not None:
-        texts.append(settings.monitor.address)
-    return [text for text in texts if not _is_local(text)]
-
-
-def _is_local(text: str) -> bool:
-    try:
-        return is_loopback(parse_address(text))
-    except AddressError:
-        return True
+    return open_addresses([*texts, settings.monitor.address])

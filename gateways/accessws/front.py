@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from gateways.accessws.client import Client
 from gateways.accessws.forwards import Forwards
 from gateways.accessws.methods import AUTH, FORWARDS, METHODS, PING, SIGN, TIME
-from gateways.accessws.numbers import NO_METHOD, Numbers
+from gateways.accessws.numbers import Numbers
 from gateways.accessws.outgoing import Outbox
 from gateways.accessws.peers import Peers
 from gateways.common.authentication import Authenticator
@@ -36,6 +36,7 @@ from gateways.common.errors import (
     invalid,
 )
 from gateways.common.identity import Identity
+from gateways.common.numbers import NO_METHOD
 from gateways.common.requests import BadRequest, Request, decode_request
 from vxnet.clock import OncePer
 from vxutils.rpc.replies import ReplyFormat

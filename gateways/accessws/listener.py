@@ -33,7 +33,8 @@ def make_listener(
             worker_num=settings.worker_num,
         ),
         entrances=[
-            Entrance(listener.bind, Networks(listener.allow_cidrs).admits) for listener in settings.listener
+            Entrance(listener.bind, Networks(listener.allow_cidrs).admits, bool(listener.tls_certificate))
+            for listener in settings.listener
         ],
         refusal=HttpRefusals("plain").answer if is_plain else lambda error: b"",
         monitor=settings.monitor.address,

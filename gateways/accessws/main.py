@@ -13,13 +13,21 @@ from gateways.accessws.settings import AccesswsSettings
 from gateways.accessws.worker import Worker, drain_s
 from gateways.common.certificates import Certificates, has_tls
 from gateways.common.gateway import Gateway
+from vxutils.settings import SettingsError
+from vxutils.store.kafka.errors import KafkaNotAllowed
+from vxutils.store.kafka.login import connection_settings
 
 NAME: Final = "accessws"
 
 
 def _check(settings: AccesswsSettings, data_directory: Path) -> None:
-    """Raises: SettingsError when a certificate can not be used."""
+    """Raises: SettingsError when a certificate, or a file for the login at the brokers, can not be used."""
     Certificates(settings.listener)
+    try:
+        for topic in (settings.topics or {}).values():
+            connection_settings(topic.brokers, topic.login)
+    except KafkaNotAllowed as error:
+        raise SettingsError([str(error)]) from None
 
 
 GATEWAY: Final = Gateway[AccesswsSettings](

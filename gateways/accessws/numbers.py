@@ -15,19 +15,19 @@ from gateways.accessws.counters import PUSH_METRICS
 from gateways.accessws.peers import Peers
 from gateways.common.backends import Backends
 from gateways.common.handover import Sample
-from gateways.common.numbers import BACKEND_METRICS, Metric, backend_samples
+from gateways.common.numbers import (
+    BACKEND_METRICS,
+    REQUEST_METRICS,
+    Metric,
+    RequestNumbers,
+    add_counts,
+    backend_samples,
+)
 from gateways.common.snapshot_answers import SNAPSHOT_METRICS
-from vxutils.metrics import Buckets
 from vxutils.ws import WsServer
-
-NO_METHOD: Final = "none"
-"""The label of requests whose method could not be read, or is none of ours."""
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     {
-        "requests": Metric(
-            "counter", "Requests answered, by method and error code (0: no error).", ("method", "code")
-        ),
         "connections": Metric("gauge", "Open websocket connections, those before their handshake included."),
         "connections_authenticated": Metric("gauge", "Open connections that speak for a user."),
         "connections_refused": Metric(
@@ -43,6 +43,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "messages_sent": Metric("counter", "Replies and pushes, one for each client that got it."),
         "query_cache_hits": Metric("counter", "Queries answered by a result that was just fetched."),
         "query_cache_misses": Metric("counter", "Market data queries that went to a backend."),
+        **REQUEST_METRICS,
         **BACKEND_METRICS,
         **PUSH_METRICS,
         **SNAPSHOT_METRICS,
@@ -50,24 +51,8 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 
 
-class Numbers:
+class Numbers(RequestNumbers):
     """The counters of one worker, which its front writes."""
-
-    __slots__ = ("_requests", "latency")
-
-    def __init__(self) -> None:
-        self._requests: dict[tuple[str, int], int] = {}
-        self.latency = Buckets()
-        """Seconds from a query to the backend's answer."""
-
-    def answered(self, method: str, code: int) -> None:
-        """A request got its answer. `method` is one of the table or NO_METHOD: labels are bounded."""
-        key = (method, code)
-        self._requests[key] = self._requests.get(key, 0) + 1
-
-    def count(self, method: str, code: int) -> int:
-        """How many answers of that kind there were."""
-        return self._requests.get((method, code), 0)
 
     def samples(
         self,
@@ -82,15 +67,13 @@ class Numbers:
         closes: dict[int, int] = {}
         connections = too_many = received = sent = 0
         for server in servers:
-            _add(refused, server.refusals)
-            _add(closes, server.closes)
+            add_counts(refused, server.refusals)
+            add_counts(closes, server.closes)
             connections += len(server.sessions)
             too_many += server.connections_refused
             received += server.messages_received
             sent += server.messages_sent
-        found: list[Sample] = [
-            ("requests", (method, str(code)), count) for (method, code), count in self._requests.items()
-        ]
+        found = self.request_samples()
         found += [("handshakes_refused", (str(status),), count) for status, count in refused.items()]
         found += [("closes", (str(code),), count) for code, count in closes.items()]
         found += [
@@ -104,8 +87,3 @@ class Numbers:
             ("query_cache_misses", (), cache.misses),
         ]
         return found + backend_samples(backends)
-
-
-def _add(to: dict[int, int], counts: Mapping[int, int]) -> None:
-    for key, count in counts.items():
-        to[key] = to.get(key, 0) + count

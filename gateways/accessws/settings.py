@@ -28,15 +28,14 @@ from gateways.common.settings import (
     PathText,
     Words,
     authentication_problems,
-    backend_problems,
     bind_problems,
+    given_twice,
     is_loopback,
-    monitor_problems,
     network_problems,
+    open_addresses,
+    place_problems,
     tls_problems,
 )
-from vxnet.address import Address, parse_address
-from vxnet.errors import AddressError
 from vxutils.entry import LoadedSettings
 from vxutils.log import LogSettings
 from vxutils.protocol.commands import Service
@@ -117,7 +116,7 @@ class AccesswsSettings(msgspec.Struct, frozen=True, kw_only=True):
     `cache_timeout_s`: how long the result of a market data query is repeated; 0 = not at all.
     `snapshot_source`: where depth and market prices come from, see `gateways.common.market_snapshots`.
     `orders`, `balances`, `deals`: messages come from these topics instead of the recorder beside us;
-    `deals` without brokers is at those of `orders`.
+    `deals` without brokers is at those of `orders`, and whoever has no login takes that of `orders`.
     """
 
     process: ProcessSettings = ProcessSettings(title="accessws")
@@ -151,10 +150,11 @@ class AccesswsSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Where the messages of each topic are, by its usual name; None: at the recorder."""
         if not self.orders.brokers:
             return None
-        deals = self.deals
-        if not deals.brokers:
-            deals = msgspec.structs.replace(deals, brokers=self.orders.brokers)
-        return {"orders": self.orders, "balances": self.balances, "deals": deals}
+        topics: dict[str, ConsumerSettings] = {}
+        for name, topic in (("orders", self.orders), ("balances", self.balances), ("deals", self.deals)):
+            brokers, login = topic.brokers or self.orders.brokers, topic.login or self.orders.login
+            topics[name] = msgspec.structs.replace(topic, brokers=brokers, login=login)
+        return topics
 
     @property
     def backends(self) -> dict[Service, BackendSettings]:
@@ -203,22 +203,11 @@ def _problems(
     settings: AccesswsSettings, names: Mapping[str, str], allow_open_bind: bool, embedded: bool
 ) -> list[str]:
     problems = [] if embedded else _topic_problems(settings, bool(names))
-    seen: set[str] = set()
     for index, listener in enumerate(settings.listener):
         path = names.get("listener", f"listener[{index}]")
         problems += _listener_problems(path, listener, bool(names), allow_open_bind)
-        problems += [
-            f"{path}.bind: {text} is given twice"
-            for text in listener.bind
-            if text in seen and not text.endswith(":0")
-        ]
-        seen.update(listener.bind)
-    if settings.monitor.address is not None:
-        path = names.get("monitor.address", "monitor.address")
-        problems += monitor_problems(path, [settings.monitor.address], allow_open_bind)
-    for service, backend in settings.backends.items():
-        path = f"{service.value}.address"
-        problems += backend_problems(names.get(path, path), backend.address)
+    problems += given_twice([listener.bind for listener in settings.listener])
+    problems += place_problems(settings.monitor.address, settings.backends, names, allow_open_bind)
     if not _TOKEN.fullmatch(settings.websocket.protocol):
         path = names.get("websocket.protocol", "websocket.protocol")
         problems.append(f"{path}: {settings.websocket.protocol!r} has more than letters, digits and a dash")
@@ -275,19 +264,11 @@ def _listener_problems(
     ]
 
 
-def _open_addresses(settings: AccesswsSettings) -> list[Address]:
+def _open_addresses(settings: AccesswsSettings) -> list[str]:
     texts = [
         text
         for listener in settings.listener
         if not (listener.tls_certificate or listener.allow_cidrs)
         for text in listener.bind
     ]
-    if settings.monitor.address is not None:
-        texts.append(settings.monitor.address)
-    addresses = []
-    for text in texts:
-        try:
-            addresses.append(parse_address(text))
-        except AddressError:
-            continue
-    return [address for address in addresses if not is_loopback(address)]
+    return open_addresses([*texts, settings.monitor.address])

@@ -3,7 +3,8 @@
     start: certificates, accounts -> backends -> subscriptions -> servers -> link to the listener -> ready
     stop:  no more connections -> everybody is told (1001) -> everything closed
 
-It binds nothing; see `gateways.common.listener`. Killed, it loses its own connections and nothing else.
+It binds nothing; see `gateways.common.listener`. Killed, it loses its own connections and nothing else. How
+it lives is in `gateways.common.worker_life`.
 
 Source: protocol.md 8.1.
 """
@@ -11,8 +12,6 @@ Source: protocol.md 8.1.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -29,22 +28,16 @@ from gateways.accessws.subscriptions import Subscriptions
 from gateways.common.authentication import make_authenticator
 from gateways.common.backends import Backends
 from gateways.common.certificates import Certificates
-from gateways.common.handover import Report, handover_address
 from gateways.common.market_snapshots import MarketSnapshots
 from gateways.common.snapshot_answers import SnapshotAnswers
-from gateways.common.startup import RUN_DIRECTORY
-from gateways.common.worker_link import WorkerLink
+from gateways.common.worker_life import LifePlan, State, WorkerLife
 from vxnet.clock import SystemClock
 from vxnet.loop import new_event_loop
-from vxnet.timer import Timer
-from vxutils.exits import ExitCode
 from vxutils.http.client_address import address_rule, parse_networks
 from vxutils.log import Log
-from vxutils.process import install_signals
 from vxutils.rpc.replies import ReplyFormat
 from vxutils.ws import HandshakeRules, WsLimits, WsServer
 
-DRAIN_POLL_S: Final = 0.01
 GOODBYES: Final = 2
 """A close handshake may take one `close_timeout_s`, and closing the socket after it another one."""
 
@@ -63,10 +56,6 @@ class Worker:
         announce: Callable[[str], None],
     ) -> None:
         """Raises: SettingsError when a certificate can not be used, ProcessExit for too long a path."""
-        self._settings = settings
-        self._index = index
-        self._log = log
-        self._announce = announce
         self._numbers = Numbers()
         self._loop = loop = new_event_loop()
         self._backends = Backends(loop, settings.backends, settings.timeout_s)
@@ -128,94 +117,36 @@ class Worker:
             )
             for number, listener in enumerate(settings.listener)
         ]
-        address = handover_address(data_directory / RUN_DIRECTORY, "accessws")
-        self._link = WorkerLink(loop, address, self._report, self._adopt)
-        self._drain_timer = Timer(loop, DRAIN_POLL_S, self._look_at_drain, repeat=True)
-        self._is_draining = False
-        self._drain_until = 0.0
+        plan = LifePlan(
+            name="accessws",
+            index=index,
+            data_directory=data_directory,
+            connections_max=settings.websocket.connections_max,
+            drain_s=drain_s(settings),
+            is_done=lambda now: self._life.connections == 0,
+            state=self._state,
+        )
+        self._life = WorkerLife(plan, loop, self._servers, self._certificates, log, announce)
 
     def run(self) -> int:
         """Serve until told to stop."""
         if not self._exchange.has_messages:
             _log.warning("no exchange in this data directory: no user events, and all data is asked for")
-        self._authenticator.start()
-        self._backends.start()
-        self._asked.start()
-        self._subscriptions.start()
-        for server in self._servers:
-            server.start()
-        self._link.start()
-        install_signals(
-            self._loop,
-            self._stop,
-            self._log.level_up if self._log else None,
-            self._log.level_down if self._log else None,
-            self._certificates.reload if self._certificates.are_used else None,
-        )
-        line = f"accessws worker {self._index} ready"
-        _log.info("%s", line)
-        self._announce(line)
         try:
-            self._loop.run_forever()
+            return self._life.run([self._authenticator, self._backends, self._asked, self._subscriptions])
         finally:
-            self._drain_timer.stop()
-            self._link.stop()  # first: nobody new while we close
-            for server in self._servers:
-                server.stop()
-            self._subscriptions.stop()
-            self._asked.stop()
-            self._backends.stop()
-            self._authenticator.stop()
             self._exchange.close()
             self._snapshots.close()
-        return ExitCode.OK
-
-    def _adopt(self, sock: socket.socket, listener: int) -> None:
-        if listener < len(self._servers):
-            self._servers[listener].adopt(sock)
-        else:
-            sock.close()  # the listener runs on other settings than we do
-            _log.error("a connection of listener %d came, but there are %d", listener, len(self._servers))
 
     def _identities_ended(self) -> None:
         self._front.look_at_identities()
 
-    def _report(self, adopted: int) -> Report:
-        connections = sum(len(server.sessions) for server in self._servers)
+    def _state(self) -> State:
         samples = self._numbers.samples(
             self._servers, self._backends, self._forwards.cache, self._peers, len(self._front.authenticated)
         )
-        return Report(
-            worker=self._index,
-            pid=os.getpid(),
-            connections=connections,
-            adopted=adopted,
-            room=max(0, self._settings.websocket.connections_max - connections),
-            leaving=self._is_draining,
-            backends={one.name: one.is_connected for one in self._backends if one.is_used},
-            samples=samples + self._subscriptions.samples() + self._answers.samples(),
-            latency_counts=self._numbers.latency.counts,
-            latency_total_s=self._numbers.latency.total,
-        )
-
-    # Stopping.
-
-    def _stop(self, signal_name: str) -> None:
-        _log.info("stopping: %s", signal_name)
-        self._is_draining = True
-        self._drain_until = self._loop.time() + drain_s(self._settings)
-        self._link.report_now()  # the listener gives to others, or waits for the next worker
-        for server in self._servers:
-            server.drain()
-        self._drain_timer.start()
-
-    def _look_at_drain(self) -> None:
-        left = sum(len(server.sessions) for server in self._servers)
-        if left and self._loop.time() < self._drain_until:
-            return
-        if left:
-            _log.warning("stopped with %d connections that did not say goodbye", left)
-        self._loop.stop()
+        samples += self._subscriptions.samples() + self._answers.samples()
+        return State(self._backends, samples, self._numbers.latency)
 
 
 def drain_s(settings: AccesswsSettings) -> float:

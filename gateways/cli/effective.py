@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateways.cli.kept_ports import KeptPorts
 from gateways.cli.programs import (
     ACCESSHTTP,
     ACCESSWS,
@@ -35,6 +36,9 @@ Table = dict[str, Any]
 Setting = tuple[str, ...]
 
 PORT_MAX: Final = 65535
+
+LISTENING: Final = ("svr", "listener", "monitor", "cli", "recorder")
+"""Sections, and the console of the C engine, in which a process says where it listens."""
 
 LOG: Final = ("log", "path")
 ALERT: Final = ("alert", "address")
@@ -108,14 +112,15 @@ def effective_settings(
     log_path: Path,
     implied: Mapping[Setting, object] | None = None,
     alert_address: str = "",
+    ports: KeptPorts | None = None,
 ) -> EffectiveSettings:
     """The settings in `path` (None: the defaults) with `port_offset` added to each port, the log in
     `log_path` and alerts to `alert_address` (`ip:port`; empty: the usual one, its port moved too).
 
-    Port 0 (any free port) stays 0. Addresses which a TOML file leaves out are those of the packaged file. A
-    log or alerts that the file sends somewhere else than usual stay there; `log_path` is without its ending.
-    `implied` settings follow from another process: they stand in for what a TOML file leaves out, and are
-    taken as they are.
+    Port 0 (any free port) stays 0, unless `ports` has others for where the process listens. Addresses which a
+    TOML file leaves out are those of the packaged file. A log or alerts that the file sends somewhere else
+    than usual stay there; `log_path` is without its ending. `implied` settings follow from another process:
+    they stand in for what a TOML file leaves out, and are taken as they are.
 
     Raises: ProcessExit (CONFIG for a file that can not be read, USAGE for a port out of range).
     """
@@ -141,6 +146,11 @@ def effective_settings(
                 _fill(table, defaults, setting)
     for setting in shape.c if is_c else shape.toml:
         _change(table, setting, lambda given: _moved(given, port_offset))
+    if ports is not None:
+        ports.begin()
+        for setting in shape.c if is_c else shape.toml:
+            if setting[0] in LISTENING:
+                _change(table, setting, ports.fill)
     _change(table, LOG, lambda given: given if given != "" else str(log_path))
     usual = "" if is_c else defaults[ALERT[0]][ALERT[1]]
     _change(

@@ -15,10 +15,11 @@ from gateways.cli.effective import EffectiveSettings
 
 class EngineStores(msgspec.Struct, frozen=True):
     """`history`: the section of the database with the history, None = in the data directory; `brokers`: of
-    the topics with messages, empty = in the data directory."""
+    the topics with messages, empty = in the data directory; `login`: the section of who we are for them."""
 
     history: dict[str, Any] | None = None
     brokers: str = ""
+    login: dict[str, Any] | None = None
 
     @property
     def has_two_recorders(self) -> bool:
@@ -34,14 +35,14 @@ def engine_stores(settings: EffectiveSettings, embedded: bool) -> EngineStores:
     if settings.is_c:
         section = table.get("db_history")
         brokers = table.get("brokers")
-        history = None
+        history = login = None
         if isinstance(section, dict):
             history = {("password" if name == "pass" else name): value for name, value in section.items()}
     else:
-        history, brokers = None, _inside(table, "kafka", "brokers")
+        history, brokers, login = None, _inside(table, "kafka", "brokers"), _inside(table, "kafka", "login")
         if _inside(table, "history", "store") == "mysql":
             history = _inside(table, "mysql", "history") or {}
-    return EngineStores(history, brokers if isinstance(brokers, str) else "")
+    return EngineStores(history, brokers if isinstance(brokers, str) else "", login)
 
 
 def _inside(table: Any, *names: str) -> Any:

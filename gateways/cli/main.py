@@ -25,8 +25,10 @@ from gateways.cli import (
     diff,
     engine,
     gateway,
+    handover,
     live_commands,
     methods,
+    migrate,
     restore,
     services,
     status,
@@ -242,6 +244,14 @@ def _parser() -> argparse.ArgumentParser:
     actions = database.add_subparsers(metavar="init|check|migrate", required=True, parser_class=_Parser)
     for name, run, text in db.ACTIONS:
         _add_config_only(_add(actions, name, run, text))
+
+    handover.add_arguments(_add(commands, "handover", handover.handover, handover.TEXT))
+    coming = commands.add_parser("migrate", help=migrate.TEXT, description=migrate.TEXT, allow_abbrev=False)
+    actions = coming.add_subparsers(metavar="rehearse|cutover", required=True, parser_class=_Parser)
+    sub = _add(actions, "rehearse", migrate.rehearse, migrate.REHEARSE_TEXT, migrate.REHEARSE_EXAMPLES)
+    migrate.add_rehearse(sub)
+    sub = _add(actions, "cutover", migrate.cutover, migrate.CUTOVER_TEXT, migrate.CUTOVER_EXAMPLES)
+    migrate.add_cutover(sub)
 
     text = "Work on the candles of marketprice."
     candles = commands.add_parser("candles", help=text, description=text, allow_abbrev=False)

@@ -23,6 +23,7 @@ from gateways.cli.effective import EffectiveSettings, Setting, Table, effective_
 from gateways.cli.engine_stores import EngineStores, engine_stores
 from gateways.cli.gateway_urls import HTTP_URL, websocket_beside
 from gateways.cli.home import Home, log_path
+from gateways.cli.kept_ports import KeptPorts
 from gateways.cli.output import complain, show
 from gateways.cli.processes import Launch, WatchedProcess
 from gateways.cli.programs import (
@@ -97,11 +98,18 @@ class _Settings:
         self._port_offset = port_offset
         self._log_path = log_path(directory, program.name)
         self._is_read = False
+        self._ports = KeptPorts()
 
     def read(self, implied: Mapping[Setting, object], alert_address: str = "") -> EffectiveSettings:
         """Raises: ProcessExit."""
         settings = effective_settings(
-            self.program, self._path, self._port_offset, self._log_path, implied, alert_address
+            self.program,
+            self._path,
+            self._port_offset,
+            self._log_path,
+            implied,
+            alert_address,
+            self._ports,
         )
         for warning in () if self._is_read else settings.warnings:
             complain(f"vx: {self._path}: {warning}")
@@ -166,8 +174,12 @@ class _Exchange:
         stores = self._stores()
         if program is READHISTORY and stores.history is not None:
             implied |= {("history", "store"): "mysql", ("mysql", "history"): stores.history}
+        if program is MARKETPRICE and stores.history is not None and stores.brokers:
+            implied["mysql", "history"] = stores.history  # what the topic has lost is there
         for topic in TOPICS_READ.get(program, ()) if stores.brokers else ():
             implied[topic, "brokers"] = stores.brokers
+            if stores.login:
+                implied[topic, "login"] = stores.login
         for backend in BACKENDS if program in GATEWAYS else ():
             implied[backend.name, "address"] = [str(self._door(backend))]
             server = self._settings[backend].read({}).table.get("svr")

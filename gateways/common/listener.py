@@ -15,7 +15,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from gateways.common.overview import Overview, Shown, Turned
 from vxnet.address import parse_address
 from vxnet.clock import OncePer
 from vxnet.errors import AddressError
+from vxnet.farewell import Farewells
 from vxnet.loop import new_event_loop
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.log import Log
@@ -42,7 +42,6 @@ QUEUE_WAIT_S: Final = 0.002
 """Until the next try when the queues to the workers are full; one of them takes thousands in a second."""
 
 REFUSAL_LOG_PERIOD_S: Final = 1.0
-_UNREAD_BYTES_MAX: Final = 65_536
 
 
 class Entrance(msgspec.Struct, frozen=True):
@@ -89,6 +88,7 @@ class Listener:
         )
         self._overview = Overview(plan.shown, self._dispatcher, self._turned)
         self._monitor = self._new_monitor()
+        self._farewells = Farewells(self._loop)
         self._wait: asyncio.TimerHandle | None = None
         self._parked: list[tuple[socket.socket, str, int]] = []
         self._refusal_log = OncePer(REFUSAL_LOG_PERIOD_S)
@@ -133,6 +133,7 @@ class Listener:
         for sock, _, _ in self._parked:
             sock.close()
         self._acceptor.stop()
+        self._farewells.stop()
         self._dispatcher.stop()
         if self._monitor is not None:
             self._monitor.stop()
@@ -194,10 +195,4 @@ class Listener:
         if self._refusal_log.allows(self._loop.time()):
             self._logger.warning("peer: %s: refused: %s", host or "unix", error.error.reason)
         answer = b"" if self._plan.entrances[index].is_tls else self._plan.refusal(error)
-        with suppress(OSError):
-            sock.setblocking(False)
-            if answer:
-                sock.send(answer)
-            sock.shutdown(socket.SHUT_WR)
-            sock.recv(_UNREAD_BYTES_MAX)  # closing over unread bytes would reset the answer away
-        sock.close()
+        self._farewells.end(sock, answer)

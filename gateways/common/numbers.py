@@ -15,6 +15,10 @@ import msgspec
 
 from gateways.common.backends import Backends
 from gateways.common.handover import Sample
+from vxutils.metrics import Buckets
+
+NO_METHOD: Final = "none"
+"""The label of requests whose method could not be read, or is none of ours."""
 
 UNREADABLE_CODE: Final = -1
 """The code of a reply whose error can not be read; never seen from our own backends."""
@@ -39,6 +43,42 @@ BACKEND_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "late_replies": Metric("counter", "Replies that came too late and were dropped.", ("backend",)),
     }
 )
+
+REQUEST_METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+    {
+        "requests": Metric(
+            "counter", "Requests answered, by method and error code (0: no error).", ("method", "code")
+        ),
+    }
+)
+
+
+class RequestNumbers:
+    """Requests of one worker; each gateway has more numbers beside them."""
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[str, int], int] = {}
+        self.latency = Buckets()
+        """Seconds from a request to the backend's answer."""
+
+    def answered(self, method: str, code: int) -> None:
+        """A request got its answer. `method` is one of the table or NO_METHOD: labels are bounded."""
+        key = (method, code)
+        self._requests[key] = self._requests.get(key, 0) + 1
+
+    def count(self, method: str, code: int) -> int:
+        """How many answers of that kind there were."""
+        return self._requests.get((method, code), 0)
+
+    def request_samples(self) -> list[Sample]:
+        """The samples of `REQUEST_METRICS`."""
+        return [("requests", (method, str(code)), count) for (method, code), count in self._requests.items()]
+
+
+def add_counts(to: dict[int, int], counts: Mapping[int, int]) -> None:
+    """Adds the counts of one server to those of all."""
+    for key, count in counts.items():
+        to[key] = to.get(key, 0) + count
 
 
 def backend_samples(backends: Backends) -> list[Sample]:

@@ -9,7 +9,7 @@ Source: protocol.md 10.3, 10.4, 1.9; 12.5 number 74.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from msgspec import Meta
 from gateways.common.methods import BY_METHOD, READY_SETS
 from vxnet.address import Address, parse_address
 from vxnet.errors import AddressError
+from vxutils.protocol.commands import Service
 from vxutils.settings.sections import (
     BUF_LIMIT_MAX,
     Addresses,
@@ -138,6 +139,49 @@ def monitor_problems(path: str, bind: Sequence[str], allow_open_bind: bool) -> l
         for address in addresses
         if not is_loopback(address)
     ]
+
+
+def place_problems(
+    monitor: str | None,
+    backends: Mapping[Service, BackendSettings],
+    names: Mapping[str, str],
+    allow_open_bind: bool,
+) -> list[str]:
+    """Everything wrong with the addresses of the monitor and of the backends."""
+    problems = []
+    if monitor is not None:
+        path = names.get("monitor.address", "monitor.address")
+        problems += monitor_problems(path, [monitor], allow_open_bind)
+    for service, backend in backends.items():
+        path = f"{service.value}.address"
+        problems += backend_problems(names.get(path, path), backend.address)
+    return problems
+
+
+def given_twice(binds: Sequence[Sequence[str]]) -> list[str]:
+    """The addresses of a listener that one before it has too. Port 0 is another one each time."""
+    problems = []
+    seen: set[str] = set()
+    for index, bind in enumerate(binds):
+        problems += [
+            f"listener[{index}].bind: {text} is given twice"
+            for text in bind
+            if text in seen and not text.endswith(":0")
+        ]
+        seen.update(bind)
+    return problems
+
+
+def open_addresses(texts: Iterable[str | None]) -> list[str]:
+    """Those that other machines can reach; what is no address is none."""
+    found = []
+    for text in texts:
+        try:
+            if text is not None and not is_loopback(parse_address(text)):
+                found.append(text)
+        except AddressError:
+            continue
+    return found
 
 
 def backend_problems(path: str, texts: Sequence[str]) -> list[str]:

@@ -37,6 +37,7 @@ QUEUE_PER_WORKER: Final = 10
 """Waiting queries per thread; Source: protocol.md 7.1."""
 
 LOG_PERIOD_S: Final = 1.0
+STILL_PERIOD_S: Final = 60.0  # the alarm that history can not be read, while it goes on
 """A flood of equal troubles costs one log line in this time."""
 
 MALFORMED_BYTES_SHOWN: Final = 200
@@ -131,6 +132,8 @@ class HistoryService:
         )
         self._unknown_log = OncePer(LOG_PERIOD_S)
         self._trouble_log = OncePer(LOG_PERIOD_S)
+        self._still_log = OncePer(STILL_PERIOD_S)
+        self._is_alarmed = False
         self._too_long_log = OncePer(LOG_PERIOD_S)
         self._is_looking = False
 
@@ -226,9 +229,23 @@ class HistoryService:
             question.send(outcome)
 
     def _note_well(self, as_of: AsOf) -> None:
-        if self.trouble is not None:
+        if self._is_alarmed:
+            self._is_alarmed = False
+            _log.critical("history can be read again, up to sequence %d", as_of.sequence)
+        elif self.trouble is not None:
             _log.info("history is there, up to sequence %d", as_of.sequence)
         self.trouble, self.as_of = None, as_of
+
+    def _is_alarm_due(self, now_s: float) -> bool:
+        """When it begins, and again while it lasts."""
+        period = self._still_log if self._is_alarmed else self._trouble_log
+        if not period.allows(now_s):
+            return False
+        if not self._is_alarmed:
+            self._is_alarmed = True
+            self._still_log = OncePer(STILL_PERIOD_S)
+            self._still_log.allows(now_s)
+        return True
 
     def _note(self, error: Exception) -> ErrorCode:
         """Logs a failed query as far as it is news; what the client is told."""
@@ -243,6 +260,6 @@ class HistoryService:
             return NOT_THERE
         is_known = isinstance(error, StoreFailed)
         self.trouble = str(error) if is_known else repr(error)
-        if self._trouble_log.allows(self._monotonic()):
+        if self._is_alarm_due(self._monotonic()):
             _log.critical("a query failed: %s", self.trouble, exc_info=None if is_known else error)
         return FAILED

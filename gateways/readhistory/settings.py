@@ -24,7 +24,7 @@ from vxutils.settings import AlertSettings, ProcessSettings, ServerSettings, sto
 from vxutils.settings.addresses import loopback_problems, outgoing_problems, server_problems
 from vxutils.settings.loading import SettingsFile, load
 from vxutils.settings.sections import AddressText
-from vxutils.store.mysql.settings import MysqlSettings
+from vxutils.store.mysql.settings import MysqlSettings, mysql_problems
 
 WORKERS_MAX = 100
 
@@ -98,5 +98,7 @@ def _problems(embedded: bool, settings: ReadhistorySettings, names: Mapping[str,
     problems = server_problems("svr", settings.svr)
     if settings.history.store == "mysql" and settings.mysql.history is None and not embedded:
         problems.append(stores.missing(names.get("mysql.history", "mysql.history")))
+    if settings.mysql.history is not None and not embedded:
+        problems += mysql_problems("mysql.history", settings.mysql.history)
     problems += outgoing_problems(settings.alert, settings.log, names)
     return problems + loopback_problems("monitor.address", settings.monitor.address)

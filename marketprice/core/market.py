@@ -93,6 +93,11 @@ class Markets:
             market = self.by_name[name] = Market(name)
         return market
 
+    def decimals(self, name: str) -> int:
+        """How many the latest price of a market has; 0 if it is not known. From any thread."""
+        market = self.by_name.get(name)
+        return market.last_scale if market is not None else 0
+
     def drop_before(self, limits: dict[str, int]) -> None:
         """Forgets, per period in `limits`, the candles that begin before that second."""
         for market in self.by_name.values():

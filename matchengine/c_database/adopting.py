@@ -8,7 +8,8 @@ is refused instead of beginning empty. Operation, order and deal ids go on. The 
 that they have everything up to that record, so nothing is written twice. Whatever breaks off before SYSTEM is
 there leaves a directory that no engine starts on, and may be repeated with another one.
 
-The C engine must have stopped, with nothing pending; nobody can see that from here.
+Databases that one of our systems has handed over to the C system are taken again, by a new system. The C
+engine must have stopped, with nothing pending; nobody can see that from here.
 """
 
 from __future__ import annotations
@@ -38,17 +39,19 @@ from vxutils.disk import Disk
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.process import LOCK_FILE_NAME
 from vxutils.store.embedded.schema import HistoryBase, HistoryPosition
+from vxutils.store.kafka.floor import Floor, write_floor
 from vxutils.store.mysql.connection import Database
 from vxutils.store.mysql.errors import MysqlError, MysqlForeign
 from vxutils.store.mysql.position import (
     BASE,
     StoredPosition,
-    move_position,
     put_about,
+    read_handed_over,
     read_position,
+    take_back,
     take_zone,
 )
-from vxutils.store.mysql.schema import check, create_own
+from vxutils.store.mysql.schema import check
 from vxutils.store.mysql.tables import Kind
 
 BASE_SEQUENCE: Final = 1
@@ -85,10 +88,11 @@ def adopt_database(
         identity = system.System(system.FORMAT_VERSION, uuid.uuid4().hex, clock.wall_us(), FIRST_EPOCH, 0, 0)
         position = _write_journal(disk, clock, settings, where, identity, loaded)
         take_zone(log, settings.zone_name)
+        former: list[str] = []
         for database, kind in databases:
-            create_own(database)
-            with database.transaction():
-                move_position(database, kind, StoredPosition(identity.system_id, position))
+            former = take_back(database, kind, StoredPosition(identity.system_id, position))
+        if settings.kafka.brokers and former:
+            _continue_topics(disk, where.data, identity, former)
         base = HistoryBase(sequence=BASE_SEQUENCE)
         put_about(log, BASE, msgspec.json.encode(base).decode())
     except (MysqlError, MysqlForeign, CDatabaseError) as error:
@@ -107,11 +111,22 @@ def _demand_unowned(database: Database, kind: Kind) -> None:
     if fatal:
         raise CDatabaseError(f"{database} is not as it should be: {'; '.join(fatal)}")
     stored = read_position(database, kind)
-    if stored is not None and stored.position.sequence > BASE_SEQUENCE:
+    if stored is None or read_handed_over(database) is not None:
+        return  # of the C system, or of it again
+    if stored.position.sequence > BASE_SEQUENCE:
         raise CDatabaseError(
             f"{database} belongs to system {stored.system_id} already, which has come to sequence "
-            f"{stored.position.sequence}: start that one"
+            f"{stored.position.sequence}: start that one, or hand it over to the C system before"
         )
+
+
+def _continue_topics(disk: Disk, data: Path, identity: system.System, former: list[str]) -> None:
+    """The topics may end with messages of the systems that handed this exchange over: they are no strangers'.
+    Raises: OSError."""
+    base = HistoryBase(sequence=BASE_SEQUENCE)
+    position = HistoryPosition(sequence=BASE_SEQUENCE)
+    floor = Floor(system=identity.system_id, base=base, position=position, former=tuple(former))
+    write_floor(disk, data, floor)
 
 
 def _write_journal(

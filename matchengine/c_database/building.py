@@ -67,13 +67,26 @@ def build(log: Database, rules: Rules, now_us: int, tell: Tell) -> Loaded:
     """
     loaded = _from_newest_slice(log, rules, tell)
     since_us = now_us - rules.repeat_age_s * 1_000_000
-    _remember_updates(log, loaded, since_us)
+    _remember_updates(log, loaded, since_us, tell)
     for operation in read_operations(log, loaded.operation_id):
         _replay(loaded, operation, tell)
     broken = broken_laws(loaded.engine)
     if broken:
         raise CDatabaseError("the state does not add up: " + "; ".join(broken))
     return loaded
+
+
+def catch_up(log: Database, loaded: Loaded, tell: Tell, after: Callable[[], None]) -> int:
+    """Executes what the log has got since; how many operations. `after` is called after each of them.
+
+    Raises: CDatabaseError in words; MysqlError.
+    """
+    day = _day_before(loaded.time_us)
+    before = loaded.operation_id
+    for operation in read_operations(log, before, day):
+        _replay(loaded, operation, tell)
+        after()
+    return loaded.operation_id - before
 
 
 # -- slices ------------------------------------------------------------------------------------
@@ -204,23 +217,28 @@ def _demand_frozen(
 # -- the operation log -------------------------------------------------------------------------
 
 
-def _remember_updates(log: Database, loaded: Loaded, since_us: int) -> None:
-    """Updates before the slice that must not be repeated yet; those after it remember themselves."""
-    day = time.strftime("%Y%m%d", time.gmtime(max(0, since_us // 1_000_000 - 2 * DAY_S)))
+def _remember_updates(log: Database, loaded: Loaded, since_us: int, tell: Tell) -> None:
+    """Updates before the slice that must not be repeated yet; those after it remember themselves. What they
+    did is in the slice, so one that can not be read is only told."""
     repeats = loaded.engine.repeats
-    for operation in read_operations(log, 0, day):
+    for operation in read_operations(log, 0, _day_before(since_us)):
         if operation.id > loaded.operation_id:
             break
         time_us = _microseconds(operation.time_s)
         if time_us < since_us:
             continue
-        method, params = _parsed(operation)
-        if method == "update_balance":
-            user, asset, business, business_id = params[:4]
-            repeat = (user, asset, business, business_id)
-            repeats[repeat] = time_us
-            repeats.move_to_end(repeat)
-            loaded.time_us = max(loaded.time_us, time_us)
+        try:
+            method, params = parsed_operation(operation)
+            if method == "update_balance":
+                user, asset, business, business_id = params[:4]
+                repeat = (user, asset, business, business_id)
+                repeats[repeat] = time_us
+                repeats.move_to_end(repeat)
+                loaded.time_us = max(loaded.time_us, time_us)
+        except (CDatabaseError, ValueError, TypeError) as error:
+            tell(
+                f"operation {operation.id}, before the slice: if it was an update, it may come twice: {error}"
+            )
 
 
 def _replay(loaded: Loaded, operation: LoggedOperation, tell: Tell) -> None:
@@ -233,7 +251,7 @@ def _replay(loaded: Loaded, operation: LoggedOperation, tell: Tell) -> None:
         )
     loaded.operation_id = expected
     loaded.time_us = max(loaded.time_us, _microseconds(operation.time_s))
-    method, params = _parsed(operation)
+    method, params = parsed_operation(operation)
     engine = loaded.engine
     try:
         command = _command(engine, method, params, loaded.time_us)
@@ -245,6 +263,11 @@ def _replay(loaded: Loaded, operation: LoggedOperation, tell: Tell) -> None:
     if command is None:
         tell(f"operation {operation.id} is about an asset or market that the settings do not know: left out")
         return
+    if isinstance(command, UpdateBalance) and _drifts(engine, command, params[4]):
+        tell(
+            f"operation {operation.id} changed user {command.user}'s {command.asset} by {params[4]}, cut to "
+            "the decimals that are shown; the C system, when it starts, takes all of them: its balance drifts"
+        )
     result = engine.apply(command)
     if result is REPEAT_UPDATE and isinstance(command, UpdateBalance):
         tell(f"operation {operation.id} repeats an update, which the C system had forgotten: done as it did")
@@ -293,8 +316,14 @@ def _command(engine: Engine, method: str, params: list[Any], time_us: int) -> Co
     return PutMarket(time_us, user, market.name, side, amount, rate, source[0] if source else "", "")
 
 
-def _parsed(operation: LoggedOperation) -> tuple[str, list[Any]]:
-    """Raises: CDatabaseError."""
+def _drifts(engine: Engine, command: UpdateBalance, text: str) -> bool:
+    """Whether a start of the C system executes this update with another amount. Source: protocol.md 2.6."""
+    ledger = engine.assets[command.asset]
+    return ledger.prec_show != ledger.prec_save and _parse(text, ledger.prec_save) != command.change
+
+
+def parsed_operation(operation: LoggedOperation) -> tuple[str, list[Any]]:
+    """Method and params. Raises: CDatabaseError."""
     try:
         if operation.detail is None:
             raise ValueError("it is NULL")
@@ -312,8 +341,8 @@ def _parsed(operation: LoggedOperation) -> tuple[str, list[Any]]:
 # -- numbers -----------------------------------------------------------------------------------
 
 
-def _parse(text: str, scale: int) -> int:
-    value = parse(text, scale)
+def _parse(text: object, scale: int) -> int:
+    value = parse(text, scale) if type(text) is str else None
     if value is None:
         raise ValueError(f"{text!r} is no number")
     return value
@@ -345,3 +374,8 @@ def _round_half_up(value: int, scale: int, new_scale: int) -> int:
 
 def _microseconds(seconds: float) -> int:
     return round(seconds * 1_000_000)
+
+
+def _day_before(time_us: int) -> str:
+    """A day whose table, in any time zone, is older than what was logged from this time on."""
+    return time.strftime("%Y%m%d", time.gmtime(max(0, time_us // 1_000_000 - 2 * DAY_S)))

@@ -17,6 +17,10 @@ from vxutils.store.mysql.connection import Database
 from vxutils.store.mysql.errors import MysqlSchemaWrong
 
 PAGE_ROWS: Final = 5_000
+NEWEST_DEAL_ROWS: Final = 100
+"""Rows of a shard among which its newest deal is looked for: batches may be written in another order."""
+
+HISTORY_SHARDS: Final = 100
 _DAY = re.compile(r"operlog_(\d{8})")
 _NO_SUCH_TABLE: Final = 1146
 
@@ -138,6 +142,29 @@ def read_operations(log: Database, after_id: int, since_day: str = "") -> Iterat
             if len(rows) < PAGE_ROWS:
                 break
             last = rows[-1][0]
+
+
+def newest_operation(log: Database) -> int:
+    """The last id in the operation log, or that of the newest slice if the log ends before it. Raises:
+    MysqlError."""
+    slices = read_slices(log)
+    last = slices[0].operation_id if slices else 0
+    names = [str(name) for (name,) in log.rows("SHOW TABLES LIKE 'operlog\\_%'")]
+    for name in sorted((name for name in names if _DAY.fullmatch(name)), reverse=True):
+        ((found,),) = log.rows(f"SELECT MAX(id) FROM `{name}`")  # noqa: S608
+        if found is not None:
+            return max(last, int(found))
+    return last
+
+
+def newest_deal(history: Database) -> int:
+    """The highest deal id among the newest rows of all shards, 0 if there is none. Raises: MysqlError."""
+    parts = [
+        f"(SELECT deal_id FROM deal_history_{shard} ORDER BY id DESC LIMIT {NEWEST_DEAL_ROWS})"  # noqa: S608
+        for shard in range(HISTORY_SHARDS)
+    ]
+    ((found,),) = history.rows(f"SELECT MAX(deal_id) FROM ({' UNION ALL '.join(parts)}) newest")  # noqa: S608
+    return int(found or 0)
 
 
 def _pages(log: Database, table: str, columns: str) -> Iterator[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from matchengine import slices
+from matchengine.handed_over import demand_not_handed_over
 from matchengine.main import FATAL_ERRORS, refuse_in_words
 from matchengine.recorder import keep, wire
 from matchengine.recorder.c_slices import SliceOrder, put_slice
@@ -25,7 +26,7 @@ from matchengine.recorder.sinks import NAMES, Role, sinks_of
 from matchengine.recorder.writer import WriterOrder, run_writer
 from matchengine.recovery import JOURNAL_DIRECTORY, SLICES_DIRECTORY
 from matchengine.settings import MatchengineSettings, load_settings
-from matchengine.system import read_system, require_system
+from matchengine.system import SystemFileError, read_system, require_system
 from vxnet.clock import SystemClock
 from vxutils.disk import Disk
 from vxutils.entry import Entry, LoadedSettings, Parser, add_data_directory, add_run, run
@@ -61,6 +62,10 @@ def work(role: Role, settings: MatchengineSettings, data: Path, log: Log) -> int
         logging.getLogger("vx.recorder").info(NOTHING_TO_DO)
         announce(f"{NAMES[role]}: {NOTHING_TO_DO}")
         return ExitCode.OK
+    try:
+        demand_not_handed_over(Disk(), data)
+    except SystemFileError as error:
+        raise refuse_in_words(error) from error
     os.nice(NICENESS)
     return run_recorder(settings, sink, data, Disk(), SystemClock(), log, announce)
 

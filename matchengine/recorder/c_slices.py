@@ -2,15 +2,17 @@
 
     slice of ours --> slice_order_<T>, slice_balance_<T>, at last the row in slice_history; old ones go
 
-T is the time of the slice's last record in seconds. Written by a short-lived process, and only when the
-operation log in the database has come at least as far. Decimals past those of a column are rounded by the
-server, as they are for the C system. Source: protocol.md 4.3.
+T is the time of the slice's last record in seconds, or somewhat earlier where a C loader would otherwise miss
+a day (`loader_days`). Written by a short-lived process, and only when the operation log in the database has
+come at least as far. Decimals past those of a column are rounded by the server, as they are for the C system.
+Source: protocol.md 4.3.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import tzinfo
 from typing import Final
 
 import msgspec
@@ -19,12 +21,14 @@ from matchengine import recovery, slices
 from matchengine.core.engine import Engine
 from matchengine.core.market import Market
 from matchengine.core.order import ASK, Order
+from matchengine.recorder.loader_days import slice_time
 from vxutils.disk import Disk
 from vxutils.fixed import raw
 from vxutils.store.mysql.connection import Database
 from vxutils.store.mysql.errors import MysqlForeign
-from vxutils.store.mysql.position import read_position
+from vxutils.store.mysql.position import ZONE, read_about, read_position
 from vxutils.store.mysql.settings import MysqlSettings
+from vxutils.zone import open_zone
 
 ROWS_MAX: Final = 1_000  # of one statement
 WAIT_S: Final = 120.0  # for the operation log to come as far as the slice
@@ -84,11 +88,25 @@ def put_slice(disk: Disk, good: slices.Slice, order: SliceOrder) -> bool:
             return False
         _wait_for(log, header)
         engine, _ = recovery.load_slice(disk, good)
-        _write(log, engine, time_s, header.operation_id)
-        _clean(log, time_s - order.keep_s)
+        named_s = slice_time(time_s, _zone(log), _times(log))
+        put_tables(log, engine, named_s)
+        register(log, engine, named_s, header.operation_id)
+        _clean(log, named_s - order.keep_s)
         return True
     finally:
         log.close()
+
+
+def _zone(log: Database) -> tzinfo:
+    """Whose days the tables of the operation log are."""
+    name = read_about(log, ZONE)
+    if name is None:
+        raise MysqlForeign(f"{log} does not say whose days its tables are")
+    return open_zone(name)
+
+
+def _times(log: Database) -> set[int]:
+    return {int(time_s) for (time_s,) in log.rows("SELECT time FROM slice_history")}
 
 
 def _wait_for(log: Database, header: slices.SliceHeader, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -106,7 +124,8 @@ def _wait_for(log: Database, header: slices.SliceHeader, sleep: Callable[[float]
         sleep(POLL_S)
 
 
-def _write(log: Database, engine: Engine, time_s: int, operation_id: int) -> None:
+def put_tables(log: Database, engine: Engine, time_s: int) -> None:
+    """The tables of a slice, which nobody looks at until it is registered. Raises: MysqlError."""
     for table, example, rows in (
         (f"slice_order_{time_s}", "slice_order_example", _order_rows(engine)),
         (f"slice_balance_{time_s}", "slice_balance_example", _balance_rows(engine)),
@@ -116,11 +135,19 @@ def _write(log: Database, engine: Engine, time_s: int, operation_id: int) -> Non
         for part in _parts(rows):
             marks = ",".join([f"({','.join(['%s'] * len(part[0]))})"] * len(part))
             log.run(f"INSERT INTO `{table}` VALUES {marks}", [value for row in part for value in row])  # noqa: S608
-    # Last: who finds the row finds whole tables.
+
+
+def register(log: Database, engine: Engine, time_s: int, operation_id: int) -> None:
+    """The row of a slice: who finds it finds whole tables. Raises: MysqlError."""
     log.run(
         "INSERT INTO slice_history (time, end_oper_id, end_order_id, end_deals_id) VALUES (%s,%s,%s,%s)",
         (time_s, operation_id, engine.last_order_id, engine.last_deal_id),
     )
+
+
+def drop_tables(log: Database, time_s: int) -> None:
+    """Of a slice that is not registered, or not any more. Raises: MysqlError."""
+    log.run(f"DROP TABLE IF EXISTS `slice_order_{time_s}`, `slice_balance_{time_s}`")
 
 
 def _clean(log: Database, before_s: int) -> None:
@@ -130,7 +157,7 @@ def _clean(log: Database, before_s: int) -> None:
         return
     for number, time_s in log.rows("SELECT id, time FROM slice_history WHERE time < %s", (before_s,)):
         log.run("DELETE FROM slice_history WHERE id = %s", (number,))
-        log.run(f"DROP TABLE IF EXISTS `slice_order_{int(time_s)}`, `slice_balance_{int(time_s)}`")
+        drop_tables(log, int(time_s))
 
 
 def _order_rows(engine: Engine) -> Iterator[Row]:

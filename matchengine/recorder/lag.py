@@ -12,7 +12,7 @@
 The recorder writes it many times a second, the engine and monitors read it. No sync: it says how things are,
 not how they were. A reader who meets half a block (the checksum tells) reads again.
 
-Not here: what is done about a lag. The engine refuses new orders while `is_lag_too_high`.
+Not here: what is done about it. The engine refuses new orders while `is_lag_too_high` or `is_refused`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _BLOCK: Final = struct.Struct("<8sHHIQQQQQQQ")
 _CRC: Final = 124
 _LAG_TOO_HIGH: Final = 1
 _TROUBLED: Final = 2
+_REFUSED: Final = 4
 
 
 class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,8 @@ class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
     `lag_bytes` is an estimate. `is_troubled`: the history can not be written at present.
     `published_us`: wall clock; an old one means that no recorder runs. `diverged_at`: the first record whose
     outcome the recorder could not prove, 0 while it proves them all; nothing from there on is recorded.
+    `is_refused`: the store belongs to another engine, or to another past than this journal; nothing is
+    recorded until a recorder is started again and finds the store well.
     """
 
     sequence: int
@@ -62,6 +65,7 @@ class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
     is_troubled: bool
     published_us: int
     diverged_at: int = 0
+    is_refused: bool = False
 
     @property
     def lag_records(self) -> int:
@@ -77,6 +81,7 @@ class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
 def encode_state(state: RecorderState) -> bytes:
     """The block."""
     flags = (_LAG_TOO_HIGH if state.is_lag_too_high else 0) | (_TROUBLED if state.is_troubled else 0)
+    flags |= _REFUSED if state.is_refused else 0
     block = _BLOCK.pack(
         _MAGIC,
         FORMAT_VERSION,
@@ -110,6 +115,7 @@ def decode_state(block: bytes) -> RecorderState | None:
         is_troubled=bool(flags & _TROUBLED),
         published_us=published_us,
         diverged_at=diverged_at,
+        is_refused=bool(flags & _REFUSED),
     )
 
 
@@ -132,6 +138,7 @@ def slowest(states: Sequence[RecorderState]) -> RecorderState | None:
         is_troubled=any(state.is_troubled for state in states),
         published_us=max(state.published_us for state in states),
         diverged_at=min((state.diverged_at for state in states if state.diverged_at), default=0),
+        is_refused=any(state.is_refused for state in states),
     )
 
 

@@ -6,6 +6,7 @@
 
 Replay proves every outcome, as a recovery does, so a row can only say what the live engine decided.
 At the history's position the outcome digests must be equal: a history of another past is refused.
+A batch holds frames of one epoch only, because its messages say which one it is.
 
 A record that can not be proven ends that: the batch holds what came before its frame, `divergence` says what
 differs, and from there on `UnprovenReplay` only follows the engine to where its state can be compared.
@@ -113,10 +114,11 @@ class Replica:
             from_sequence=self.slice_sequence + 1,
             floor=history.sequence,
         )
-        self._deriver = Deriver(self._engine)
+        self._deriver = Deriver(self._engine, content)
         self._events: list[Event] = []
         self._begin_batch(history.sequence)
         self._epoch = history.epoch
+        self._frames: list[Frame] = []  # of the next epoch, when the batch has some of this one
         self.divergence: recovery.ReplayDiffers | None = None
         self.unproven: UnprovenReplay | None = None
         if self.is_caught_up:
@@ -151,20 +153,25 @@ class Replica:
     def advance(self, bytes_max: int) -> int:
         """Executes the next durable frames, of together about `bytes_max` bytes; the number of records.
 
-        0 from a frame on that can not be proven: see `divergence`. Raises: JournalError.
+        0 from a frame on that can not be proven: see `divergence`; and before a frame of another epoch than
+        those of the batch, until that is taken. Raises: JournalError.
         """
         if self.divergence is not None:
             return 0
         try:
-            frames = self.follower.poll(bytes_max)
+            frames = self._frames or self.follower.poll(bytes_max)
         except JournalAhead as error:
             if self.is_caught_up:
                 raise
             raise HistoryAhead(
                 f"the history is at sequence {self._history.sequence}, ahead of the journal: {error}"
             ) from error
+        self._frames = []
         count = 0
         for number, frame in enumerate(frames):
+            if frame.epoch != self._epoch and self.has_news:
+                self._frames = frames[number:]
+                break
             before, sizes = msgspec.structs.replace(self.position), self._sizes()
             try:
                 if self.is_caught_up:

@@ -29,6 +29,7 @@ from vxutils.store.embedded.schema import (
 from vxutils.store.embedded.writer import HistoryForeign, HistoryWriter, OutOfPlace
 from vxutils.store.kafka import writer as kafka
 from vxutils.store.kafka.errors import KafkaRefused, KafkaTrouble
+from vxutils.store.kafka.settings import KafkaLogin
 from vxutils.store.mysql import writer as mysql
 from vxutils.store.mysql.errors import MysqlError, MysqlFenced, MysqlForeign
 from vxutils.store.mysql.settings import MysqlSettings
@@ -62,6 +63,7 @@ class StoreOrder(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     mysql: MysqlPlace | None = None
     brokers: str = ""
+    login: KafkaLogin | None = None
 
     @property
     def shown(self) -> str:
@@ -93,7 +95,9 @@ def open_store(order: StoreOrder, disk: Disk, alarm: Callable[[str], None]) -> S
             place.log, place.history, system_id, zone, place.zone_name, order.base, order.epoch
         )
     if order.brokers:
-        return kafka.open_messages(order.brokers, Path(order.data), system_id, order.base, disk, alarm)
+        return kafka.open_messages(
+            order.brokers, Path(order.data), system_id, order.base, disk, alarm, order.login
+        )
     path = Path(order.data) / HISTORY_FILE
     return embedded.open_history(path, system_id, order.base, order.check_bytes_max, order.content)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC
 from pathlib import Path
@@ -121,6 +122,43 @@ def test_everything_is_written_again_when_redis_is_empty(
     found, position = place.load()
     assert position == Position(len(made) - 1)
     assert texts_of(found) == texts_of(markets_of(made))
+
+
+def test_what_a_fail_over_undoes_while_nobody_trades_is_written_again(
+    redis_sentinel: RedisAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_persistence, "FLUSH_S", 0.02)
+    made = random_trades(200)
+    place, older = RedisPlace(redis_sentinel, 5), RedisPlace(redis_sentinel, 6)
+    loop = new_event_loop()
+    store, markets = place.store(), Markets(Calendar(UTC))
+    store.start(loop)
+
+    def save_until(wanted: Position, is_there: Callable[[], bool]) -> None:
+        def step() -> None:
+            store.save(markets, wanted)
+            if is_there():
+                loop.stop()
+
+        timer = Timer(loop, 0.01, step, repeat=True)
+        timer.start()
+        deadline = loop.call_later(20, loop.stop)
+        loop.run_forever()
+        deadline.cancel()
+        timer.stop()
+        assert is_there()
+
+    apply(markets, made[:100])
+    save_until(Position(99), lambda: store.saved == Position(99))
+    place.copy_to(6)
+    apply(markets, made[100:], 100)
+    save_until(Position(199), lambda: store.saved == Position(199))
+    older.copy_to(5)  # what the replica had
+    save_until(Position(199), lambda: place.load()[1] == Position(199))
+    store.finish()
+    loop.close()
+    assert store.trouble is None
+    assert texts_of(place.load()[0]) == texts_of(markets_of(made))
 
 
 def test_a_process_waits_for_redis_and_keeps_its_state_there(tmp_path: Path) -> None:

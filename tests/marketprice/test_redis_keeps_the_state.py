@@ -147,6 +147,28 @@ def test_somebody_elses_writing_is_left_alone(place: RedisPlace) -> None:
     assert (place.keys(), store.saved, store.waiting > 0) == (before, Position(1), True)
 
 
+def test_of_two_processes_the_later_one_goes_on(place: RedisPlace) -> None:
+    first, markets = place.store(), markets_of(MADE[:2])
+    save(first, markets, Position(1))
+    second = place.store()
+    others, _ = second.load(Calendar(UTC), {})
+    rival = place.store()  # started at the same time
+    rivals, _ = rival.load(Calendar(UTC), {})
+    for number in (2, 3):
+        apply(others, MADE[number : number + 1], number)
+        save(second, others, Position(number))
+    assert (second.saved, second.trouble) == (Position(3), None)
+    before = place.keys()
+    for loser, its in ((first, markets), (rival, rivals)):
+        apply(its, MADE[2:], 2)
+        save(loser, its, Position(3))
+        assert loser.trouble is not None and "another marketprice was started" in loser.trouble
+        assert (place.keys(), loser.saved) == (before, Position(1))
+    assert texts_of(place.load()[0]) == texts_of(markets_of(MADE))
+    first.replace(markets, Position(3))  # told to make it again
+    assert place.store().load(Calendar(UTC), {})[1] == Position(3)
+
+
 def test_a_state_takes_the_place_of_another(place: RedisPlace) -> None:
     save(place.store(), markets_of(trades("1000000000 OLD 1 1 buy\n1000000009 A 1 1 buy")), Position(1))
     store = place.store()

@@ -14,6 +14,7 @@ from marketprice.settings import MarketpriceSettings, load_settings
 from tests.matchengine.settings.test_default_file_holds_the_defaults import paths_of
 from vxutils.settings import SettingsError, setting_paths
 from vxutils.store.kafka.settings import DealsTopic
+from vxutils.store.mysql.settings import MysqlSettings
 from vxutils.store.redis.settings import RedisSettings
 from vxutils.zone import UnknownZone, open_zone, resolve_zone
 
@@ -56,7 +57,8 @@ def load_toml(directory: Path, text: str, embedded: bool = False) -> Marketprice
 def test_default_file_holds_the_defaults() -> None:
     loaded = load_settings(PACKAGED, embedded=False)
     assert (loaded.settings, loaded.warnings) == (MarketpriceSettings(), [])
-    assert set(paths_of(tomllib.loads(PACKAGED.read_text()))) == set(setting_paths(MarketpriceSettings))
+    shown = set(paths_of(tomllib.loads(PACKAGED.read_text())))
+    assert shown | {"mysql.history", "deals.login", "redis.login"} == set(setting_paths(MarketpriceSettings))
     assert (ROOT / "etc" / "marketprice.toml").read_bytes() == PACKAGED.read_bytes()
 
 
@@ -65,6 +67,19 @@ def test_reference_page_lists_every_setting_once() -> None:
     section = page.partition("\n## marketprice\n")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `([^`]+)` \|", section, flags=re.MULTILINE)
     assert sorted(listed) == sorted(setting_paths(MarketpriceSettings))
+
+
+def test_a_database_for_deals_that_the_topic_lost(tmp_path: Path) -> None:
+    database = {"host": "db", "port": 3307, "user": "vx", "pass": "secret", "name": "trade_history"}
+    settings = load_c(tmp_path, c_config(db_history=database), embedded=False)
+    wanted = MysqlSettings(host="db", port=3307, user="vx", password="secret", name="trade_history")
+    assert (settings.mysql.history, settings.history_wait_s) == (wanted, 60.0)
+    path = tmp_path / "config.json"
+    loaded = load_settings(path, embedded=True)
+    assert loaded.settings.mysql.history is None
+    assert any("db" in warning and "MySQL" in warning for warning in loaded.warnings)
+    with pytest.raises(SettingsError, match=r"db_history\.port"):
+        load_c(tmp_path, c_config(db_history=database | {"port": 0}), embedded=False)
 
 
 def test_c_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,10 @@ def first_balance(up: VxUp) -> str:
 
 
 def test_a_killed_worker_is_replaced_by_its_watchdog(up: VxUp) -> None:
-    watchdog, worker = up.watchdog_pid, up.worker_pid
+    watchdog, worker, address = up.watchdog_pid, up.worker_pid, up.address()
     os.kill(worker, signal.SIGKILL)
     up.wait_ready(times=2)
+    assert up.address() == address, "others were told that one; the settings say port 0"
     assert first_balance(up) == MILLION
     assert up.watchdog_pid == watchdog and up.worker_pid != worker
     assert "terminated by signal: 'Killed'" in up.stderr

@@ -24,11 +24,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.servers.process import ServerProcess, free_ports
+from tests.support.certificates import Pair, make_certificate
 
 VERSION = "3.9.1"
 READY_TIMEOUT_S = 90.0
 REQUEST_TIMEOUT_S = 20.0
 HEAP = "-Xmx320m"
+FAST_START = ("-XX:TieredStopAtLevel=1",)  # compiled once, and not as well as it could be
 
 
 def jars() -> Path:
@@ -44,8 +46,34 @@ def is_installed() -> bool:
     return shutil.which("java") is not None and any(jars().glob("kafka_2.13-*.jar"))
 
 
+class SecureDoor:
+    """The door of a broker for those who speak TLS and log in."""
+
+    user, password = "vx", "a password, with 'marks'"
+
+    def __init__(self, brokers: str, certificate: Pair) -> None:
+        self.brokers = brokers
+        self.certificate = certificate
+
+    def properties(self, directory: Path) -> dict[str, object]:
+        """Of the broker's listener SECURE."""
+        both = directory / "kafka.pem"
+        both.write_text(self.certificate.key.read_text() + self.certificate.certificate.read_text())
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        jaas = f'{module} required user_{self.user}="{self.password}";'
+        own = {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": both,
+            "sasl.enabled.mechanisms": "PLAIN",
+            "plain.sasl.jaas.config": jaas,
+        }
+        return {f"listener.name.secure.{name}": value for name, value in own.items()}
+
+
 class KafkaAddress:
-    """A broker that runs. Topics are made by the tests, not by being named."""
+    """A broker that runs. Tests make its topics. `secure`: None if it runs elsewhere."""
+
+    secure: SecureDoor | None = None
 
     def __init__(self, brokers: str) -> None:
         self.brokers = brokers
@@ -78,10 +106,12 @@ class KafkaAddress:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,  # so long wait a look at the end of a topic, and closing
             }
         )
         found: list[Message] = []
         try:
+            consumer.list_topics(topic, REQUEST_TIMEOUT_S)  # or it looks for the leader half a second later
             consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
             while True:
                 message = consumer.poll(REQUEST_TIMEOUT_S)
@@ -113,21 +143,24 @@ class KafkaAddress:
 
 
 class Kafka(KafkaAddress):
-    """A broker of the tests' own."""
+    """A broker of the tests' own. `options` of its Java, for one that runs long."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
-        broker_port, controller_port = free_ports(2)
+        broker_port, controller_port, secure_port = free_ports(3)
         super().__init__(f"127.0.0.1:{broker_port}")
+        self.secure = SecureDoor(f"127.0.0.1:{secure_port}", make_certificate(directory, "kafka"))
         properties = directory / "server.properties"
+        listeners = f"PLAINTEXT://{self.brokers},SECURE://{self.secure.brokers}"
         lines = {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker_port}",
+            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": listeners,
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL",
+            **self.secure.properties(directory),
             "log.dirs": directory / "kafka",
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": 1,
@@ -140,7 +173,7 @@ class Kafka(KafkaAddress):
             "file.delete.delay.ms": 100,
         }
         properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-        java = ["java", HEAP, "-XX:TieredStopAtLevel=1", "-cp", f"{jars()}/*"]
+        java = ["java", HEAP, *FAST_START, "-cp", f"{jars()}/*"]
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         subprocess.run(
             [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
@@ -151,7 +184,7 @@ class Kafka(KafkaAddress):
         self._process = ServerProcess(
             "kafka",
             directory,
-            [*java, "kafka.Kafka", str(properties)],
+            ["java", HEAP, *(options or FAST_START), "-cp", f"{jars()}/*", "kafka.Kafka", str(properties)],
             self._is_ready,
             ready_timeout_s=READY_TIMEOUT_S,
         )
@@ -164,6 +197,10 @@ class Kafka(KafkaAddress):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()  # nobody needs what it holds
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def start(self) -> None:
         self._process.start()

@@ -137,6 +137,14 @@ class MariaDb(MariaDbAddress):
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_running
+
     def start(self) -> None:
         self._process.start()
 

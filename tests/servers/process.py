@@ -74,6 +74,10 @@ class ServerProcess:
         assert self._process is not None, f"{self.name} runs"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Starts and waits until it serves. Raises: RuntimeError with the end of its log."""
         with self.log_path.open("ab") as log:

@@ -106,10 +106,47 @@ class RedisSentinel(RedisAddress):
         for one in [*self.sentinels, *self.servers]:
             one.stop()
 
+    def stop_servers(self) -> None:
+        """Master and replica, in order; the sentinels go on."""
+        for server in self.servers:
+            server.stop()
+
+    def kill_servers(self) -> None:
+        """Master and replica; the sentinels go on."""
+        for server in self.servers:
+            server.kill()
+
+    def start_servers(self) -> None:
+        """Those that do not run; returns when the sentinels have a master again."""
+        for server in self.servers:
+            if not server.is_running:
+                server.start()
+        deadline = time.monotonic() + FAIL_OVER_TIMEOUT_S
+        while not self._has_master():
+            if time.monotonic() > deadline:
+                raise RuntimeError("there is no master")
+            time.sleep(0.05)
+
+    def fill(self) -> None:
+        """The master takes nothing more, as when its memory is used up."""
+        self.master().config_set("maxmemory", 1)
+
+    def make_room(self) -> None:
+        for port in self.server_ports:
+            self.client("127.0.0.1", port).config_set("maxmemory", 0)
+
+    def suspend(self) -> None:
+        """The master stands still."""
+        self._server(self.master_place()[1]).suspend()
+
+    def go_on(self) -> None:
+        for server in self.servers:
+            server.go_on()
+
     def kill_master(self) -> int:
         """Kills the current master; the port it had."""
         port = self.master_place()[1]
-        self.servers[self.server_ports.index(port)].kill()
+        self._server(port).kill()
         return port
 
     def fail_over(self) -> None:
@@ -121,11 +158,15 @@ class RedisSentinel(RedisAddress):
                 raise RuntimeError("no fail-over happened")
             time.sleep(0.1)
 
+    def _server(self, port: int) -> ServerProcess:
+        return self.servers[self.server_ports.index(port)]
+
     def _is_promoted(self, old: int) -> bool:
-        port = self.master_place()[1]
-        if port == old:
-            return False
-        with suppress(redis.RedisError), self._open(("127.0.0.1", port)) as server:
+        return self.master_place()[1] != old and self._has_master()
+
+    def _has_master(self) -> bool:
+        """Whether the one that the sentinels name is one."""
+        with suppress(redis.RedisError), self._open(self.master_place()) as server:
             role: Any = server.execute_command("ROLE")
             return bool(role[0] == "master")
         return False
@@ -133,21 +174,16 @@ class RedisSentinel(RedisAddress):
     def _make_server(self, port: int) -> ServerProcess:
         directory = self.directory / f"redis-{port}"
         directory.mkdir(parents=True)
-        command = [
-            "redis-server",
-            *("--port", str(port)),
-            *("--bind", "127.0.0.1"),
-            *("--dir", str(directory)),
-            *("--save", ""),
-            *("--appendonly", "yes"),
-            *("--repl-diskless-sync-delay", "0"),
-        ]
+        config = directory / "redis.conf"  # the sentinels write into it whose replica it is
+        lines = f'port {port}\nbind 127.0.0.1\ndir {directory}\nsave ""\nappendonly yes\n'
+        lines += "repl-diskless-sync-delay 0\n"
         if port != self.server_ports[0]:
-            command += ["--replicaof", f"127.0.0.1 {self.server_ports[0]}"]
+            lines += f"replicaof 127.0.0.1 {self.server_ports[0]}\n"
+        config.write_text(lines)
         return ServerProcess(
             f"redis-{port}",
             directory,
-            command,
+            ["redis-server", str(config)],
             lambda: self._answers(port),
             ready_timeout_s=READY_TIMEOUT_S,
         )

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from tests.servers.fixtures import need
+from tests.servers.fixtures import SMALL_DISK, need
 from tests.servers.kafka import KafkaAddress
 from tests.servers.mariadb import MariaDb, MariaDbAddress
 from tests.servers.redis import RedisSentinel
+from tests.servers.small_disk import SmallDisk
 
 
 def test_each_database_is_a_new_one(mariadb: MariaDbAddress) -> None:
@@ -54,6 +55,19 @@ def test_a_topic_is_read_back_trimmed_and_deleted(kafka: KafkaAddress) -> None:
     kafka.trim("servers-test", 2)
     assert [message.offset() for message in kafka.messages("servers-test")] == [2]
     kafka.delete("servers-test")
+
+
+def test_a_full_disk_takes_nothing_until_there_is_room(tmp_path: Path) -> None:
+    need(SMALL_DISK)
+    with SmallDisk(tmp_path / "disk", 2) as disk:
+        file = disk.directory / "file"
+        disk.fill()
+        assert disk.free_bytes == 0
+        with pytest.raises(OSError, match="No space left"):
+            file.write_bytes(b"x")
+        disk.make_room()
+        file.write_bytes(b"x")
+    assert not (tmp_path / "disk").is_mount()
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

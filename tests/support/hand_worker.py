@@ -128,10 +128,9 @@ class HandWorker:
         if not self.data.exists():
             offline.init(Disk(), self.clock, where.data, where.journal)
         worker = _Worker(self.settings, where, self.disk, self.clock, None, lambda line: None)
-        worker.recover()
-        worker.begin_epoch()
+        worker.begin()
         try:
-            worker.agree_on_rules()
+            worker.start.agree_on_rules()
             worker.wire_stages()
         except BaseException:
             worker.journal.close(clean=False)

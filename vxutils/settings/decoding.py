@@ -22,7 +22,8 @@ Table = Mapping[str, Any]
 ListInfo = inspect.ListType | inspect.VarTupleType | inspect.FrozenSetType
 
 SHOWN_CHARACTERS_MAX = 60  # of a refused value; the rest of a long text helps nobody
-SECRET_NAMES = frozenset({"pass", "token"})  # a refused password is not repeated on a terminal or in a log
+SECRET_NAMES = frozenset({"pass", "password", "sentinel_password", "token"})
+"""What is refused in these is not repeated on a terminal or in a log."""
 
 
 class Problem(msgspec.Struct, frozen=True):

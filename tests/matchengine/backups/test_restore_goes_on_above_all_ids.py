@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from matchengine import system
+from matchengine.given_up_topics import Topics
 from matchengine.tools import restored_lines
 from tests.matchengine.backups.exchanges import LATER_US, SMALL, balances, exchange, put_back, take
 from tests.matchengine.journal.journals import flip, segments_of
@@ -21,11 +22,13 @@ from tests.matchengine.recorder_process.recording import (
     trade,
     undisturbed,
 )
-from tests.support.hand_worker import HandWorker, audit
+from tests.support.hand_worker import BEGIN_US, HandWorker, audit
 from vxnet.clock import ManualClock
 from vxutils.disk import Disk
 from vxutils.exits import ExitCode, ProcessExit
 from vxutils.process import DirectoryLock
+from vxutils.store.embedded.schema import HistoryBase, HistoryPosition
+from vxutils.store.kafka.floor import FLOOR_FILE, Floor, GivenUpPast, TopicMark, read_floor, write_floor
 
 ORDER = [1, "BTCUSD", 1, "0.5", "500", "0.002", "0.001", "t"]
 
@@ -204,3 +207,46 @@ def test_an_interrupted_restore_is_no_exchange(backup: Path, tmp_path: Path) -> 
 
 def _pulled_out(*_: object) -> None:
     raise OSError("the disk was pulled out")
+
+
+def sent_to(data: Path, sequence: int) -> None:
+    """As the recorder leaves it in a directory whose messages go to Kafka."""
+    system_id = system.read_copied_system(Disk(), data).system_id
+    position = HistoryPosition(sequence, 1, BEGIN_US, b"12345678")
+    marks = {"deals": TopicMark(end=7, offset=6, epoch=1, sequence=sequence)}
+    write_floor(Disk(), data, Floor(system=system_id, base=HistoryBase(), position=position, topics=marks))
+
+
+def test_topics_are_gone_on_with_and_what_was_sent_is_told(tmp_path: Path) -> None:
+    old = tmp_path / "data"
+    exchange(old)
+    sent_to(old, 40)
+    manifest = take(old, tmp_path / "backup")
+    assert FLOOR_FILE in [file.name for file in manifest.files]
+    exchange(old, seed=2)
+    sent_to(old, manifest.sequence + 30)
+    done = put_back(tmp_path / "backup", tmp_path / "new", replaces=old)
+    assert done.topics == Topics(40, manifest.sequence, manifest.sequence + 30)
+    floor = read_floor(Disk(), tmp_path / "new", done.system_id)
+    assert floor is not None
+    assert floor.given_up == GivenUpPast(done.epoch - 1, manifest.sequence)
+    assert (floor.position.sequence, floor.topics["deals"].end) == (40, 7)
+    told = "\n".join(restored_lines(done))
+    assert "messages to Kafka go on after sequence 40" in told
+    assert f"messages after sequence {manifest.sequence} to {manifest.sequence + 30}; they stay" in told
+
+
+def test_a_backup_that_does_not_know_the_topics_says_what_will_happen(backup: Path, tmp_path: Path) -> None:
+    sent_to(tmp_path / "data", 50)
+    done = put_back(backup, tmp_path / "new", replaces=tmp_path / "data")
+    assert "refuse to start until the topics are deleted" in "\n".join(restored_lines(done))
+    assert put_back(backup, tmp_path / "other").topics is None
+
+
+def test_a_position_past_the_journal_is_no_backup(tmp_path: Path) -> None:
+    exchange(tmp_path / "data")
+    sent_to(tmp_path / "data", 10**9)
+    take(tmp_path / "data", tmp_path / "backup")
+    with pytest.raises(ProcessExit, match="past its journal") as raised:
+        put_back(tmp_path / "backup", tmp_path / "new")
+    assert raised.value.code == ExitCode.JOURNAL_DAMAGED

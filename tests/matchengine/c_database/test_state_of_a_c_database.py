@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,23 +20,13 @@ from tests.matchengine.c_database.left_by_c import (
     put_operations,
     put_slice,
 )
-from tests.servers.mariadb import MariaDbAddress
-from tests.vxutils.store.mysql.databases import Pair, fresh
+from tests.vxutils.store.mysql.databases import Pair
 from vxutils.fixed import rescale
 from vxutils.store.mysql.connection import Database
 
 NOW_US = (SLICE_S + 60) * 1_000_000
 C_DECIMALS = 16  # of a balance in a slice
-
-
-@pytest.fixture(scope="module")
-def made_pair(mariadb: MariaDbAddress) -> Pair:
-    return Pair(mariadb)
-
-
-@pytest.fixture
-def pair(made_pair: Pair) -> Iterator[Pair]:
-    yield from fresh(made_pair)
+DAY_S = 86_400
 
 
 def built(pair: Pair) -> tuple[Loaded, list[str]]:
@@ -109,7 +98,10 @@ def test_operations_after_a_slice(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (f"DROP TABLE slice_balance_{SLICE_S + 9}", "is missing"),
+        (f"DROP TABLE slice_balance_{SLICE_S + 9}", "slice_balance_1795340610 is missing"),
+        (f"DROP TABLE slice_order_{SLICE_S + 9}", "slice_order_1795340610 is missing"),
+        (f"DELETE FROM slice_balance_{SLICE_S + 9}", "it is not whole"),
+        (f"DELETE FROM slice_order_{SLICE_S + 9}", "it is not whole"),
         (f"DELETE FROM slice_order_{SLICE_S + 9} WHERE id = 22", "his orders need"),
         (f"DELETE FROM slice_balance_{SLICE_S + 9} WHERE t = 2", "it is not whole"),
         (f"UPDATE slice_order_{SLICE_S + 9} SET `left` = 0 WHERE id = 27", "has 0.00000000 left"),
@@ -126,6 +118,40 @@ def test_a_slice_that_is_not_whole_gives_way_to_the_one_before(pair: Pair, damag
     assert f"the slice of {SLICE_S + 9} is left out" in told[0]
     assert reason in told[0]
     check(loaded, C_DECIMALS - 1)
+
+
+def test_a_slice_of_some_days_ago_and_the_days_since(pair: Pair) -> None:
+    """Days across midnight after it, one of them without an operation; the log before it is not needed."""
+    put_slice(pair)
+    cancels = [("20261122", 6, "BTCBCH", 18), ("20261123", 2, "BTCCNY", 22), ("20261125", 3, "LTCBTC", 24)]
+    for number, (day, user, market, order) in enumerate(cancels, 1):
+        detail = f'{{"method": "cancel_order", "params": [{user}, "{market}", {order}]}}'
+        time_s = SLICE_S + DAY_S * (int(day) - 20261122)
+        insert(pair, f"operlog_{day}", [[LAST_OPERATION + number, time_s, detail]], "operlog_example")
+    loaded, told = built(pair)
+    assert (loaded.slice_time_s, loaded.operation_id, loaded.replayed, told) == (SLICE_S, 53, 3, [])
+    assert set(orders(loaded.engine)) == {19, 27}
+
+
+def test_an_order_without_a_source(pair: Pair) -> None:
+    """As the C system logs one that it had from a slice, and one that it was given none for."""
+    put_operations(pair)
+    put_slice(pair)
+    detail = '{"method": "limit_order", "params": [1, "BTCCNY", 1, "0.1", "70000", "0.001", "0.001"]}'
+    insert(pair, f"operlog_{DAYS[1]}", [[51, SLICE_S + 1.5, detail]])
+    loaded, told = built(pair)
+    assert (loaded.operation_id, told) == (51, [])
+    assert loaded.engine.markets["BTCCNY"].orders[28].source == ""
+
+
+def test_without_any_slice_that_is_whole_the_log_alone_counts(pair: Pair) -> None:
+    put_operations(pair)
+    put_slice(pair)
+    put_slice(pair, SLICE_S + 9)
+    pair.run("log", f"DROP TABLE slice_order_{SLICE_S}", f"DELETE FROM slice_balance_{SLICE_S + 9}")
+    loaded, told = built(pair)
+    assert (loaded.slice_time_s, loaded.replayed, len(told)) == (0, 50, 3)
+    check(loaded)
 
 
 def test_an_update_that_the_c_system_had_forgotten_is_done_as_it_did(pair: Pair) -> None:

@@ -27,6 +27,7 @@ from matchengine.recorder.derive import (
     OrderRow,
 )
 from matchengine.requests import Requests
+from vxutils.store.embedded.schema import Content
 
 
 class Tables:
@@ -95,11 +96,11 @@ class Derivation:
 
 
 def replayed(
-    records: Iterable[Record], *, with_events: bool
+    records: Iterable[Record], *, with_events: bool, content: Content = "all"
 ) -> tuple[Engine, list[Derived], list[list[int]]]:
     """A new engine after these records, what it derived (nothing without events), and each outcome."""
     engine = Engine()
-    deriver = Deriver(engine)
+    deriver = Deriver(engine, content)
     engine.events = [] if with_events else None
     derived, outcomes = [], []
     for record in records:

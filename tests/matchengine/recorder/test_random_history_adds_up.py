@@ -12,10 +12,12 @@ from collections import Counter, defaultdict
 from decimal import Context, Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from matchengine.core.engine import Engine
 from matchengine.core.refusals import Refusal
+from matchengine.recorder.derive import Derived
 from tests.matchengine.recorder.deriving import Derivation, replayed
 from tests.support.inprocess import rules_of
 from tests.support.random_commands import ASSETS, MARKETS, RandomCommands
@@ -158,6 +160,14 @@ def test_a_replay_tells_the_same_and_its_state_does_not_depend_on_telling(histor
     assert silent_outcomes == history.outcomes
     for other in (engine, silent):
         assert state(other) == state(history.engine)
+
+
+def test_rows_alone_and_messages_alone_are_what_they_are_together(history: Derivation) -> None:
+    _, rows, _ = replayed(history.records, with_events=True, content="rows")
+    _, messages, _ = replayed(history.records, with_events=True, content="messages")
+    for together, row, message in zip(history.derived, rows, messages, strict=True):
+        assert row == msgspec.structs.replace(together, messages=[])
+        assert message == Derived(None, [], [], [], together.messages)
 
 
 def state(engine: Engine) -> Any:

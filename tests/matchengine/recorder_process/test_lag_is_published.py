@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from matchengine.recorder.lag import (
@@ -15,6 +16,7 @@ from matchengine.recorder.lag import (
     decode_state,
     encode_state,
     read_recorder_state,
+    slowest,
     state_path,
 )
 from vxutils.disk import Disk
@@ -55,6 +57,13 @@ def test_who_has_caught_up_has_no_lag() -> None:
     )
     assert (state.lag_records, state.lag_us) == (0, 0)
     assert decode_state(encode_state(state)) == state
+
+
+def test_a_refused_store_is_told_beside_the_rest() -> None:
+    refused = msgspec.structs.replace(STATE, is_refused=True)
+    read = decode_state(encode_state(refused))
+    assert read == refused != STATE
+    assert slowest([STATE, refused]) == refused
 
 
 def test_half_a_block_is_nothing(tmp_path: Path) -> None:

@@ -70,6 +70,32 @@ def test_slices_save_the_way(tmp_path: Path) -> None:
     replica.close()
 
 
+def test_a_batch_is_of_one_epoch(tmp_path: Path) -> None:
+    """However late it is taken; nothing is left out in between."""
+    data = tmp_path / "data"
+    ends = []
+    for seed in (1, 2, 3):
+        with HandWorker(data, SETTINGS) as worker:
+            trade(worker, 4, seed)
+            ends.append(worker.worker.position.sequence)
+            worker.crash()
+    replica = Replica(Disk(), place_of(data), HistoryPosition())
+    found = []
+    for epoch, end in enumerate(ends, start=1):
+        while replica.advance(1 << 30):
+            pass
+        batch = replica.take()
+        found.append((batch.after_sequence, batch.position.sequence, batch.position.epoch))
+        assert (batch.position.epoch, replica.has_news) == (epoch, False)
+        assert batch.position.sequence >= end
+        assert {sequence for _, sequence, _, _ in batch.messages} <= set(
+            range(batch.after_sequence + 1, batch.position.sequence + 1)
+        )
+    assert [after for after, _, _ in found] == [0, *(through for _, through, _ in found[:-1])]
+    assert replica.has_executed_all
+    replica.close()
+
+
 def test_a_history_ahead_of_the_journal_is_refused(tmp_path: Path) -> None:
     """The journal was put back from an older copy."""
     data = tmp_path / "data"

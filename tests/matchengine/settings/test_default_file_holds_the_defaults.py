@@ -37,7 +37,7 @@ def test_values_equal_the_built_in_defaults() -> None:
 
 def test_every_setting_is_given() -> None:
     shown = set(paths_of(tomllib.loads(PACKAGED.read_text())))
-    assert shown | {"mysql.log", "mysql.history"} == set(setting_paths(MatchengineSettings))
+    assert shown | {"mysql.log", "mysql.history", "kafka.login"} == set(setting_paths(MatchengineSettings))
 
 
 def test_example_file_is_the_packaged_file() -> None:

@@ -81,6 +81,7 @@ class KafkaFeed:
         known: bytes = b"",
         clock: Clock | None = None,
     ) -> None:
+        """Raises: KafkaNotAllowed, if a file of the login can not be used."""
         self.topic = settings.topic
         self._partition = settings.partition
         self.next_offset: int | None = start if isinstance(start, int) else None
@@ -101,7 +102,7 @@ class KafkaFeed:
         self._again_us = 0
         self._pause_us = AGAIN_FIRST_US
         self._consumer = Consumer(
-            consumer_settings(settings.brokers)
+            consumer_settings(settings.brokers, settings.login)
             | {
                 "queued.max.messages.kbytes": QUEUE_KIB_MAX,
                 "queued.min.messages": QUEUE_MESSAGES_MIN,

@@ -4,7 +4,8 @@
     after it was committed      position = in_flight, marks moved           synced
 
 So after a crash at any moment only one thing is open: whether the batch in flight is in the topics. They are
-asked for that alone; what else they hold, or lack, changes nothing here.
+asked for that alone; what else they hold, or lack, changes nothing here. Only an exchange that was restored
+from a backup (`give_up`) also asks what was sent after the backup.
 
 Not here: what is asked and how (`writer`).
 """
@@ -43,8 +44,21 @@ class InFlight(msgspec.Struct, frozen=True):
     batch: str
 
 
+class GivenUpPast(msgspec.Struct, frozen=True):
+    """What a restored exchange does not go on with: messages of epochs up to `epoch`, after sequence `kept`.
+
+    Those up to `kept` are of our own past: up to `found` they are in the topics, and are not sent again.
+    """
+
+    epoch: int
+    kept: int
+    found: int = 0
+
+
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of the file. `system`: 32 hexadecimal digits."""
+    """The content of the file. `system`: 32 hexadecimal digits. `former`: the systems whose exchange this one
+    goes on with, and whose messages may stand in a topic before ours. `given_up`: None if it was never
+    restored."""
 
     version: int = VERSION
     system: str
@@ -52,6 +66,8 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True):
     position: HistoryPosition
     in_flight: InFlight | None = None
     topics: dict[str, TopicMark] = {}
+    former: tuple[str, ...] = ()
+    given_up: GivenUpPast | None = None
 
 
 def read_floor(disk: Disk, directory: Path, system: str) -> Floor | None:
@@ -76,3 +92,8 @@ def read_floor(disk: Disk, directory: Path, system: str) -> Floor | None:
 def write_floor(disk: Disk, directory: Path, floor: Floor) -> None:
     """Replaces the file, synced. Raises: OSError."""
     disk.write_atomically(directory / FLOOR_FILE, msgspec.json.encode(floor) + b"\n")
+
+
+def give_up(floor: Floor, epoch: int, kept: int) -> Floor:
+    """The file of an exchange that is restored: its past, of epochs up to `epoch`, is ours up to `kept`."""
+    return msgspec.structs.replace(floor, given_up=GivenUpPast(epoch, kept))

@@ -1,7 +1,7 @@
 """What each message of ours carries beside its text: by whom it was written, and which one it is.
 
     system     32 hexadecimal digits
-    epoch      decimal: of the newest journal frame in the batch that brought it
+    epoch      decimal: of the journal frame from which it follows
     sequence   decimal: of the journal record from which it follows
     index      decimal: its number within the record
     batch      16 hexadecimal digits, by chance: the transaction that brought it

@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from vxutils.store.kafka.errors import KafkaAway, KafkaTopicMissing, is_missing, sort_error
 from vxutils.store.kafka.headers import Origin, read_headers
-from vxutils.store.kafka.settings import PARTITION
+from vxutils.store.kafka.login import connection_settings
+from vxutils.store.kafka.settings import PARTITION, KafkaLogin
 
 ANSWER_S: Final = 10.0
 READ_AT_ONCE: Final = 1_000
@@ -26,10 +27,12 @@ SILENT: Final = logging.Logger("kafka", logging.CRITICAL + 1)
 """For the library, which writes to the standard error output otherwise."""
 
 
-def consumer_settings(brokers: str) -> dict[str, Any]:
-    """Of a consumer that belongs to no group: the library wants a name all the same."""
-    return {
-        "bootstrap.servers": brokers,
+def consumer_settings(brokers: str, login: KafkaLogin | None = None) -> dict[str, Any]:
+    """Of a consumer that belongs to no group: the library wants a name all the same.
+
+    Raises: KafkaNotAllowed.
+    """
+    return connection_settings(brokers, login) | {
         "group.id": "vx-unused",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -47,10 +50,11 @@ def consumer_settings(brokers: str) -> dict[str, Any]:
 class TopicReader:
     """Belongs to one thread."""
 
-    def __init__(self, brokers: str) -> None:
+    def __init__(self, brokers: str, login: KafkaLogin | None = None) -> None:
+        """Raises: KafkaNotAllowed."""
         self._brokers = brokers
         # A request that waits for news holds up the ones behind it, and it is the end that we ask for.
-        settings = consumer_settings(brokers) | {"fetch.wait.max.ms": int(PATIENCE_S * 1000)}
+        settings = consumer_settings(brokers, login) | {"fetch.wait.max.ms": int(PATIENCE_S * 1000)}
         self._consumer = Consumer(settings)
 
     def close(self) -> None:

@@ -8,8 +8,10 @@
              is the batch in flight there?     that alone is what the topics decide
 
 A topic that is empty, was made anew, cut off, or written to by the C system is gone on with from our own
-position, with an alarm: never from zero, and nothing is skipped. After any failure the connection is given
-up, and the next attempt begins with opening: so there is one way back, and it is used often.
+position, with an alarm: never from zero, and nothing is skipped. After a restore the topics hold more than we
+have sent: what is our own past too is not sent a second time, the rest is counted in an alarm. After any
+failure the connection is given up, and the next attempt begins with opening: so there is one way back, and it
+is used often.
 
 It blocks, and the library works in threads of its own: it is for a process that does nothing else. Nothing
 here retries.
@@ -19,6 +21,7 @@ Source: protocol.md 5.1, 5.2.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
@@ -45,10 +48,19 @@ from vxutils.store.kafka.errors import (
     KafkaTooLarge,
     sort_error,
 )
-from vxutils.store.kafka.floor import FLOOR_FILE, Floor, InFlight, TopicMark, read_floor, write_floor
+from vxutils.store.kafka.floor import (
+    FLOOR_FILE,
+    Floor,
+    InFlight,
+    TopicMark,
+    read_floor,
+    write_floor,
+)
 from vxutils.store.kafka.headers import MessageId, Origin, pack_headers
+from vxutils.store.kafka.login import connection_settings
+from vxutils.store.kafka.past import Past
 from vxutils.store.kafka.reading import SILENT, TopicReader
-from vxutils.store.kafka.settings import PARTITION
+from vxutils.store.kafka.settings import PARTITION, KafkaLogin
 
 BATCH_BYTES: Final = 8
 """Of the token by which the messages of a batch are known."""
@@ -58,6 +70,9 @@ REQUEST_S: Final = 10.0
 
 DELIVERY_S: Final = 30.0
 """A batch may take this long to be taken; then it is given up, and sent again."""
+
+ANSWER_S: Final = 2.0
+"""While a batch is not taken, a broker must say at least something within this time, or it is away."""
 
 TRANSACTION_S: Final = 60.0
 """After which the brokers undo what a dead writer left open, and readers see what came after it."""
@@ -78,8 +93,17 @@ class KafkaMessageWriter:
     `base` is from where this directory's messages begin. Rows in a batch are not looked at.
     """
 
-    def __init__(self, brokers: str, directory: Path, floor: Floor, disk: Disk, alarm: Alarm) -> None:
+    def __init__(
+        self,
+        brokers: str,
+        directory: Path,
+        floor: Floor,
+        disk: Disk,
+        alarm: Alarm,
+        login: KafkaLogin | None = None,
+    ) -> None:
         self.brokers = brokers
+        self._login = login
         self._directory = directory
         self._floor = floor
         self._disk = disk
@@ -113,6 +137,7 @@ class KafkaMessageWriter:
             raise OutOfPlace(
                 f"a batch after sequence {batch.after_sequence} for topics at {self.position.sequence}"
             )
+        batch = self._without_found(batch)
         if not batch.messages:
             self._settle(batch.position, {})
             return []
@@ -131,22 +156,32 @@ class KafkaMessageWriter:
 
         Raises: KafkaTrouble, KafkaRefused, OSError.
         """
-        reader = TopicReader(self.brokers)
+        reader = TopicReader(self.brokers, self._login)
         try:
             for topic in TOPICS:
                 self._look(reader, topic)
             producer = self._connect()
             arrived = False
             marks: dict[str, TopicMark] = {}
+            found = 0
             for topic in TOPICS:
-                marks[topic], is_there = self._look(reader, topic)
-                arrived = arrived or is_there
+                looked = self._look(reader, topic)
+                marks[topic] = looked.mark
+                arrived, found = arrived or looked.arrived, max(found, looked.found)
         finally:
             reader.close()
         floor = self._floor
         position = floor.in_flight.position if arrived and floor.in_flight is not None else floor.position
-        self._settle(position, marks)
+        self._settle(position, marks, found)
         self._producer = producer
+
+    def _without_found(self, batch: HistoryBatch) -> HistoryBatch:
+        """Without the messages that our past, which was restored, has sent."""
+        past = self._floor.given_up
+        if past is None or batch.after_sequence >= past.found:
+            return batch
+        messages = [message for message in batch.messages if message[1] > past.found]
+        return msgspec.structs.replace(batch, messages=messages)
 
     def close(self) -> None:
         """Ends the connection; what was not committed will be undone."""
@@ -159,8 +194,8 @@ class KafkaMessageWriter:
     def _connect(self) -> Producer:
         self._failure = ""
         producer = Producer(
-            {
-                "bootstrap.servers": self.brokers,
+            connection_settings(self.brokers, self._login)
+            | {
                 "transactional.id": f"vx-{self._floor.system}",
                 "transaction.timeout.ms": int(TRANSACTION_S * 1000),
                 "message.timeout.ms": int(DELIVERY_S * 1000),
@@ -197,10 +232,7 @@ class KafkaMessageWriter:
                     except BufferError:
                         producer.poll(0.1)
                         self._demand_delivery()
-            left = producer.flush(DELIVERY_S)
-            self._demand_delivery()
-            if left:
-                raise KafkaAway(f"{self.brokers}: {left} messages were not taken within {DELIVERY_S:g} s")
+            self._flush(producer)
             self._mark_ids(batch)
             producer.commit_transaction(REQUEST_S)
         except (KafkaException, SystemError) as error:
@@ -212,6 +244,17 @@ class KafkaMessageWriter:
             if not isinstance(found, KafkaRefused):
                 self._demand_delivery()  # which tells more
             raise found from error
+
+    def _flush(self, producer: Producer) -> None:
+        """Waits until all is taken. Raises: what keeps it from that; at the latest after DELIVERY_S, sooner
+        when nobody answers any more."""
+        deadline = time.monotonic() + DELIVERY_S
+        while left := producer.flush(ANSWER_S):
+            self._demand_delivery()
+            if time.monotonic() > deadline:
+                raise KafkaAway(f"{self.brokers}: {left} messages were not taken within {DELIVERY_S:g} s")
+            producer.list_topics(TOPICS[0], ANSWER_S)
+        self._demand_delivery()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         """Called for each message, in the order of its topic."""
@@ -258,7 +301,7 @@ class KafkaMessageWriter:
 
     # -- looking -------------------------------------------------------------------------------
 
-    def _look(self, reader: TopicReader, topic: str) -> tuple[TopicMark, bool]:
+    def _look(self, reader: TopicReader, topic: str) -> _Look:
         """Where the topic stands, and whether the batch in flight is in it.
 
         Raises: KafkaAhead, KafkaForeign, KafkaFloorBad, KafkaTrouble.
@@ -268,7 +311,7 @@ class KafkaMessageWriter:
         mark = floor.topics.get(topic)
         if mark is None:
             self._meet(reader.last(topic), topic, low < high)
-            return TopicMark(high), False
+            return _Look(TopicMark(high))
         begin = mark.end
         if high < mark.end or (low <= mark.offset and not self._is_ours(reader, topic, mark)):
             self._warn(topic, "was made anew or emptied; what was in it is gone")
@@ -276,10 +319,12 @@ class KafkaMessageWriter:
         elif low > mark.end:
             self._warn(topic, f"holds nothing before offset {low}, and we had written up to {mark.end - 1}")
             begin = low
-        arrived, strangers = False, 0
+        arrived, strangers, past = False, 0, Past(floor.given_up)
         for count, (offset, origin) in enumerate(reader.read(topic, begin, high)):
             if origin is None:
                 strangers += 1
+            elif past.take(origin, floor):
+                pass
             elif self._judge(origin, topic):
                 arrived = True
                 mark = TopicMark(offset + 1, offset, *origin.id)
@@ -289,7 +334,13 @@ class KafkaMessageWriter:
             self._warn(
                 topic, f"got {strangers} messages without headers since we last wrote, as the C system writes"
             )
-        return msgspec.structs.replace(mark, end=high), arrived
+        if past.lost:
+            self._warn(
+                topic,
+                f"holds {past.lost} messages after sequence {past.kept}, up to {past.last}, which were given "
+                "up when the exchange was restored; who reads it has them",
+            )
+        return _Look(msgspec.structs.replace(mark, end=high), arrived, past.found)
 
     def _is_ours(self, reader: TopicReader, topic: str, mark: TopicMark) -> bool:
         """Whether our last message is where we wrote it."""
@@ -303,12 +354,15 @@ class KafkaMessageWriter:
         self._demand_own(origin, topic)
         if floor.in_flight is not None and origin.batch == floor.in_flight.batch:
             return True
-        if origin.id.sequence > floor.position.sequence:
+        here, there = floor.position, origin.id
+        if there.sequence > here.sequence or there.epoch > here.epoch:
+            what = f"sequence {there.sequence}, while it is at {here.sequence}"
+            if there.sequence <= here.sequence:
+                what = f"epoch {there.epoch}, while it is at {here.epoch}"
             raise KafkaAhead(
                 f"the topic {topic} at {self.brokers} holds messages of this system that this data directory "
-                f"has not sent: sequence {origin.id.sequence}, while it is at {floor.position.sequence}; "
-                "it is an old copy, or its disk lost data. If it shall go on all the same, delete and make "
-                "the topics anew"
+                f"has not sent: {what}; it is an old copy, or its disk lost data. If it shall go on all the "
+                "same, delete and make the topics anew"
             )
         return False
 
@@ -325,6 +379,8 @@ class KafkaMessageWriter:
         if last is None:
             if has_messages:
                 self._warn(topic, "holds messages without headers, as the C system writes")
+            return
+        if last.system in self._floor.former:
             return
         self._demand_own(last, topic)
         raise KafkaFloorBad(
@@ -343,13 +399,28 @@ class KafkaMessageWriter:
 
     # -- the position --------------------------------------------------------------------------
 
-    def _settle(self, position: HistoryPosition, marks: dict[str, TopicMark]) -> None:
-        topics = self._floor.topics | marks
-        self._write(msgspec.structs.replace(self._floor, position=position, in_flight=None, topics=topics))
+    def _settle(self, position: HistoryPosition, marks: dict[str, TopicMark], found: int = 0) -> None:
+        """`found`: up to which sequence a past that was restored is in the topics."""
+        past, topics = self._floor.given_up, self._floor.topics | marks
+        if past is not None and found > past.found:
+            past = msgspec.structs.replace(past, found=found)
+        self._write(
+            msgspec.structs.replace(
+                self._floor, position=position, in_flight=None, topics=topics, given_up=past
+            )
+        )
 
     def _write(self, floor: Floor) -> None:
         write_floor(self._disk, self._directory, floor)
         self._floor = floor
+
+
+class _Look(msgspec.Struct):
+    """Of a topic: where it stands, whether the batch in flight is there, how far our past is."""
+
+    mark: TopicMark
+    arrived: bool = False
+    found: int = 0
 
 
 def open_messages(
@@ -359,6 +430,7 @@ def open_messages(
     base: HistoryBase,
     disk: Disk,
     alarm: Alarm,
+    login: KafkaLogin | None = None,
 ) -> KafkaMessageWriter:
     """Becomes the writer of the topics of `system_id`; a directory that never wrote begins at `base`.
 
@@ -370,6 +442,6 @@ def open_messages(
     floor = read_floor(disk, directory, system)
     if floor is None:
         floor = Floor(system=system, base=base, position=HistoryPosition(sequence=base.sequence))
-    writer = KafkaMessageWriter(brokers, directory, floor, disk, alarm)
+    writer = KafkaMessageWriter(brokers, directory, floor, disk, alarm, login)
     writer.reach()
     return writer

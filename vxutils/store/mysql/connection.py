@@ -19,7 +19,15 @@ import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import conversions
 
-from vxutils.store.mysql.errors import MysqlAway, MysqlBadData, MysqlError, MysqlTooSlow, sort_error
+from vxutils.store.access import AccessError, client_context, secret
+from vxutils.store.mysql.errors import (
+    MysqlAway,
+    MysqlBadData,
+    MysqlError,
+    MysqlRefused,
+    MysqlTooSlow,
+    sort_error,
+)
 from vxutils.store.mysql.settings import MysqlSettings
 
 CHARSET: Final = "utf8mb4"
@@ -167,10 +175,12 @@ class Database:
         if settings.host.startswith("/"):
             place = {"unix_socket": settings.host}
         try:
+            if settings.tls is not None:
+                place["ssl"] = client_context(settings.tls)
             connection = pymysql.connect(
                 **place,
                 user=settings.user,
-                password=settings.password,
+                password=secret(settings.password, settings.password_file),
                 database=settings.name,
                 charset=CHARSET,
                 connect_timeout=math.ceil(settings.connect_timeout_s),
@@ -185,5 +195,7 @@ class Database:
             for statement in self._setup:
                 connection.query(statement)
             return connection
+        except AccessError as error:
+            raise MysqlRefused(f"{self}: {error}") from None
         except (pymysql.err.MySQLError, OSError, RuntimeError) as error:
             raise sort_error(error, str(self)) from error

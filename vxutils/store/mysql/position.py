@@ -1,7 +1,7 @@
 """How far a database has come, whose it is, and in which zone its days are: `vx_position`, `vx_about`.
 
     vx_position   name (log, history) | system_id, epoch, sequence, digest, time_us
-    vx_about      zone, base
+    vx_about      zone, base, handed_over (to the C system), former (systems that were)
 
 The C system does not know these tables. The row of a database changes in the transaction that writes its
 rows and under its own lock. `epoch` is the newest one that was opened on the database, by whoever.
@@ -21,6 +21,11 @@ from vxutils.store.mysql.tables import ABOUT_TABLE, POSITION_TABLE, Kind
 
 ZONE: Final = "zone"
 BASE: Final = "base"
+HANDED_OVER: Final = "handed_over"
+FORMER: Final = "former"
+
+FORMER_MAX: Final = 7
+"""System ids that are remembered: as many as a value holds."""
 
 _SELECT: Final = f"SELECT system_id, epoch, sequence, digest, time_us FROM `{POSITION_TABLE}` WHERE name = %s"  # noqa: S608
 
@@ -39,6 +44,18 @@ class StoredPosition(msgspec.Struct, frozen=True):
         """The same place with a newer epoch."""
         position = msgspec.structs.replace(self.position, epoch=max(epoch, self.epoch))
         return StoredPosition(self.system_id, position)
+
+
+class HandedOver(msgspec.Struct, frozen=True):
+    """That the exchange in a database was given to the C system: by whom, after which of its records, with
+    the slice of which second."""
+
+    system_id: str
+    sequence: int
+    slice_time_s: int
+
+    def __str__(self) -> str:
+        return f"was handed over to the C system at sequence {self.sequence} (slice {self.slice_time_s})"
 
 
 def read_position(database: Database, kind: Kind) -> StoredPosition | None:
@@ -77,6 +94,12 @@ def take_position(
     """
     create_own(database)
     with database.transaction():
+        given_away = read_handed_over(database)
+        if given_away is not None:
+            raise MysqlForeign(
+                f"{database} {given_away}: take the exchange back with `vx adopt --config`, into a new "
+                "directory"
+            )
         stored = lock_position(database, kind)
         if stored is None:
             if holds_rows(database, kind):
@@ -130,6 +153,49 @@ def read_about(database: Database, name: str) -> str | None:
 def put_about(database: Database, name: str, value: str) -> None:
     """Writes a value of `vx_about`. Raises: MysqlError."""
     database.run(f"REPLACE INTO `{ABOUT_TABLE}` (name, value) VALUES (%s,%s)", (name, value))  # noqa: S608
+
+
+def read_handed_over(database: Database) -> HandedOver | None:
+    """Whether the C system owns what is in the database, and since when; None if not. Raises: MysqlError."""
+    try:
+        text = read_about(database, HANDED_OVER)
+    except MysqlSchemaWrong as error:
+        if error.code == _NO_SUCH_TABLE:
+            return None
+        raise
+    return None if text is None else msgspec.json.decode(text, type=HandedOver)
+
+
+def give_away(database: Database, kind: Kind, given: HandedOver) -> bool:
+    """Writes that the database was handed over, in an epoch above all that wrote to it; may be repeated.
+
+    False, and nothing changes, when the database belongs to another system by now. Raises: MysqlError.
+    """
+    with database.transaction():
+        stored = lock_position(database, kind)
+        if stored is None or stored.system_id != given.system_id:
+            return False
+        if read_handed_over(database) is None:
+            move_position(database, kind, stored.opened(stored.epoch + 1))
+        put_about(database, HANDED_OVER, msgspec.json.encode(given).decode())
+    return True
+
+
+def take_back(database: Database, kind: Kind, taken: StoredPosition) -> list[str]:
+    """Gives the database to `taken.system_id`, at that position, handed over before or not.
+
+    The systems that had it before are remembered, newest first, and returned. Raises: MysqlError.
+    """
+    create_own(database)
+    with database.transaction():
+        stored = lock_position(database, kind)
+        former = (read_about(database, FORMER) or "").split()
+        if stored is not None and read_handed_over(database) is not None:
+            former = [stored.system_id, *former][:FORMER_MAX]
+            put_about(database, FORMER, " ".join(former))
+            database.run(f"DELETE FROM `{ABOUT_TABLE}` WHERE name = %s", (HANDED_OVER,))  # noqa: S608
+        move_position(database, kind, taken)
+    return former
 
 
 def holds_rows(database: Database, kind: Kind) -> bool:

@@ -12,7 +12,7 @@ Source: protocol.md 4.1, 4.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
@@ -62,6 +62,7 @@ class DayTables:
 def log_rows(operlog: Iterable[Row], after_sequence: int, days: DayTables) -> list[TableRows]:
     """The operation log after `after_sequence`: one TableRows for each day."""
     tables: dict[str, TableRows] = {}
+    times = _Times()
     row: Any
     for row in operlog:
         number, sequence, time_us, detail = row
@@ -71,7 +72,7 @@ def log_rows(operlog: Iterable[Row], after_sequence: int, days: DayTables) -> li
         table = tables.get(name)
         if table is None:
             table = tables[name] = TableRows(name, _OPERLOG_COLUMNS)
-        table.values.append(f"({number:d},{_time(time_us)},'{escape_string(detail)}')")
+        table.values.append(f"({number:d},{times[time_us]},'{escape_string(detail)}')")
         table.sequences.append(sequence)
     return list(tables.values())
 
@@ -89,16 +90,17 @@ def history_rows(
 
 def _balance_rows(rows: Iterable[Row], after_sequence: int) -> list[TableRows]:
     shards = _shards("balance_history")
-    escape = _Escaped()
+    escape, times = _Escaped(), _Times()
     row: Any
     for row in rows:
         sequence, time_us, user, asset, business, change, balance, detail = row
         if sequence <= after_sequence:
             continue
         shard = shards(user % SHARDS)
+        # Escaped together: the decimals hold no comma, the detail is the rest.
+        change, balance, detail = escape_string(f"{change},{balance},{detail}").split(",", 2)
         shard.values.append(
-            f"({_time(time_us)},{user:d},'{escape[asset]}','{escape[business]}','{escape_string(change)}',"
-            f"'{escape_string(balance)}','{escape_string(detail)}')"
+            f"({times[time_us]},{user:d},'{escape[asset]}','{escape[business]}','{change}','{balance}','{detail}')"
         )
         shard.sequences.append(sequence)
     return shards.used()
@@ -106,14 +108,14 @@ def _balance_rows(rows: Iterable[Row], after_sequence: int) -> list[TableRows]:
 
 def _order_rows(rows: Iterable[Row], after_sequence: int) -> list[TableRows]:
     histories, details = _shards("order_history"), _shards("order_detail")
-    escape = _Escaped()
+    escape, times = _Escaped(), _Times()
     row: Any
     for row in rows:
         number, sequence, created_us, finished_us, user, market, source, kind, side, *decimals = row
         if sequence <= after_sequence:
             continue
         text = (
-            f"({number:d},{_time(created_us)},{_time(finished_us)},{user:d},'{escape[market]}',"
+            f"({number:d},{times[created_us]},{times[finished_us]},{user:d},'{escape[market]}',"
             f"'{escape[source]}',{kind:d},{side:d},{_decimals(decimals)})"
         )
         for shard in (histories(user % SHARDS), details(number % SHARDS)):
@@ -124,13 +126,13 @@ def _order_rows(rows: Iterable[Row], after_sequence: int) -> list[TableRows]:
 
 def _deal_rows(rows: Iterable[Row], after_sequence: int) -> list[TableRows]:
     by_order, by_user = _shards("deal_history"), _shards("user_deal_history")
-    escape = _Escaped()
+    escape, times = _Escaped(), _Times()
     row: Any
     for row in rows:
         sequence, time_us, user, deal_id, order_id, other_id, side, role, market, *decimals = row
         if sequence <= after_sequence:
             continue
-        head = f"({_time(time_us)},{user:d},"
+        head = f"({times[time_us]},{user:d},"
         ids = f"{deal_id:d},{order_id:d},{other_id:d},"
         tail = f"{role:d},{_decimals(decimals)})"
         shard = by_order(order_id % SHARDS)
@@ -148,6 +150,16 @@ class _Escaped(dict[str, str]):
     def __missing__(self, text: str) -> str:
         escaped = self[text] = escape_string(text)
         return escaped
+
+
+class _Times(dict[int, str]):
+    """Seconds with six decimals, as the C system writes them, by microseconds; for one batch, in which many
+    rows have the same time. Source: protocol.md 4.1."""
+
+    def __missing__(self, time_us: int) -> str:
+        seconds, microseconds = divmod(time_us, 1_000_000)
+        text = self[time_us] = f"{seconds}.{microseconds:06d}"
+        return text
 
 
 class _Shards:
@@ -185,11 +197,6 @@ def _shards(family: str) -> _Shards:
     return _Shards(family, _FAMILY_COLUMNS[family])
 
 
-def _decimals(texts: Iterable[str], escape: Callable[[str], str] = escape_string) -> str:
-    return ",".join([f"'{escape(text)}'" for text in texts])
-
-
-def _time(time_us: int) -> str:
-    """Seconds with six decimals, as the C system writes them. Source: protocol.md 4.1."""
-    seconds, microseconds = divmod(time_us, 1_000_000)
-    return f"{seconds}.{microseconds:06d}"
+def _decimals(texts: Iterable[str]) -> str:
+    """Texts without a comma, escaped all at once: that costs half of escaping each."""
+    return "'" + escape_string(",".join(texts)).replace(",", "','") + "'"

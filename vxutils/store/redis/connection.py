@@ -6,16 +6,20 @@ time. Belongs to one thread. Texts are UTF-8; what is none comes and goes unchan
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 import redis.connection
 from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from vxutils.store.redis.errors import RedisError, RedisWrong, sort_error
+from vxutils.store.access import AccessError, TlsSettings, client_context, secret
+from vxutils.store.redis.errors import RedisError, RedisRefused, RedisWrong, sort_error
 
 TIMEOUT_S: Final = 3.0
 """Of connecting and of each answer. Source: protocol.md 6.5."""
@@ -23,17 +27,37 @@ TIMEOUT_S: Final = 3.0
 Command = Sequence[str | int]
 
 
+class Login(msgspec.Struct, frozen=True):
+    """Who we are, and how the server is known; empty: nobody asks. `password_file`: instead of `password`."""
+
+    user: str = ""
+    password: str = ""
+    password_file: str = ""
+    tls: TlsSettings | None = None
+
+
+NOBODY: Final = Login()
+
+
 class Connection:
     """A connected server. Every method raises a RedisError; after one that is no RedisWrong it is closed."""
 
-    def __init__(self, host: str, port: int, db: int = 0, password: str = "") -> None:
+    def __init__(self, host: str, port: int, db: int = 0, login: Login = NOBODY) -> None:
         """Connects, logs in, selects the database. Raises: RedisError."""
         self._where = f"Redis {host}:{port}"
         connect: Any = redis.connection.Connection  # not typed by the driver
+        more: dict[str, Any] = {}
+        try:
+            password = secret(login.password, login.password_file)
+            if login.tls is not None:
+                connect, more = _TlsConnection, {"context": client_context(login.tls)}
+        except AccessError as error:
+            raise RedisRefused(f"{self._where}: {error}") from None
         self._connection = connect(
-            host,
-            port,
+            host=host,
+            port=port,
             db=db,
+            username=login.user or None,
             password=password or None,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
@@ -42,6 +66,7 @@ class Connection:
             encoding="utf-8",
             encoding_errors="surrogateescape",
             decode_responses=True,
+            **more,
         )
         try:
             self._connection.connect()
@@ -96,3 +121,14 @@ class Connection:
             if isinstance(reply, Exception):
                 raise sort_error(reply, self._where) from reply
         return True
+
+
+class _TlsConnection(redis.connection.SSLConnection):
+    """With our TLS context: the driver's own one trusts the authorities of the system as well."""
+
+    def __init__(self, *, context: ssl.SSLContext, **more: Any) -> None:
+        super().__init__(**more)
+        self._context = context
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        return self._context.wrap_socket(sock, server_hostname=self.host)

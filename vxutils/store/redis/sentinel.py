@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Final
 
-from vxutils.store.redis.connection import Connection
+from vxutils.store.redis.connection import Connection, Login
 from vxutils.store.redis.errors import RedisAway, RedisError
-from vxutils.store.redis.settings import RedisSettings, place
+from vxutils.store.redis.settings import RedisLogin, RedisSettings, place
 
 ROUNDS: Final = 3
 RETRY_FIRST_S: Final = 0.1
@@ -33,6 +33,12 @@ class Master:
     def __init__(self, settings: RedisSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self._sentinels = [place(text) for text in settings.addr]
+        login = settings.login or RedisLogin()
+        password = login.password or settings.password
+        self._login = Login(login.user, password, login.password_file, login.tls)
+        self._sentinel_login = Login(
+            login.sentinel_user, login.sentinel_password, login.sentinel_password_file, login.tls
+        )
         self._monotonic = monotonic
         self._failure = ""
         self._pause_s = 0.0
@@ -67,7 +73,7 @@ class Master:
         found = ""
         for _ in range(ROUNDS):
             host, port = self._ask_sentinels()
-            connection = Connection(host, port, self.settings.db, self.settings.password)
+            connection = Connection(host, port, self.settings.db, self._login)
             try:
                 role = connection.ask("ROLE")
                 if role[0] == "master":
@@ -83,7 +89,7 @@ class Master:
         reasons = []
         for sentinel in list(self._sentinels):
             try:
-                with closing(Connection(*sentinel)) as connection:
+                with closing(Connection(*sentinel, login=self._sentinel_login)) as connection:
                     answer = connection.ask("SENTINEL", "get-master-addr-by-name", self.settings.name)
             except RedisError as error:
                 reasons.append(str(error))

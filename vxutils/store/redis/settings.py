@@ -8,19 +8,42 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from vxutils.store.access import FilePathText, TlsSettings, access_problems
+
 _PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+UserText = Annotated[str, Meta(max_length=255)]
+PasswordText = Annotated[str, Meta(max_length=1_000)]
+
+
+class RedisLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """Who we are for the master and for its sentinels, and how they are known.
+
+    `password_file`, `sentinel_password_file`: instead of a password, a file whose only line it is. `tls`: to
+    all of them.
+    """
+
+    user: UserText = ""
+    password: PasswordText = ""
+    password_file: FilePathText = ""
+    sentinel_user: UserText = ""
+    sentinel_password: PasswordText = ""
+    sentinel_password_file: FilePathText = ""
+    tls: TlsSettings | None = None
 
 
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One database of one master. `name`: what sentinels call it; empty: no Redis.
 
-    `addr`: `host:port` of each sentinel. Source: protocol.md 10.3.
+    `addr`: `host:port` of each sentinel. `password`: of the master, if that is all it asks for; else `login`.
+    Source: protocol.md 10.3.
     """
 
     name: Annotated[str, Meta(max_length=255, pattern=r"^[^\s]*$")] = ""
     addr: Annotated[tuple[Annotated[str, Meta(min_length=3, max_length=300)], ...], Meta(max_length=64)] = ()
     db: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    password: Annotated[str, Meta(max_length=1_000)] = ""
+    password: PasswordText = ""
+    login: RedisLogin | None = None
 
     def __str__(self) -> str:
         """Without the password."""
@@ -47,4 +70,12 @@ def redis_problems(path: str, redis: RedisSettings) -> list[str]:
             place(text)
         except ValueError as error:
             problems.append(f"{path}.addr: {error}")
-    return problems
+    login, path = redis.login, f"{path}.login"
+    if login is None:
+        return problems
+    if redis.password and (login.password or login.password_file):
+        problems.append(f"{path}.password: the section around it names a password too; give one")
+    problems += access_problems(path, login.password, login.password_file, login.tls)
+    return problems + access_problems(
+        path, login.sentinel_password, login.sentinel_password_file, None, prefix="sentinel_"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from tests.servers.kafka import KafkaAddress
 from tests.vxutils.store.histories import batch_of
+from tests.vxutils.store.kafka.dying import POINTS
 from tests.vxutils.store.kafka.topics import append, make, sequences, writer_of
 from vxutils.disk import Disk
 from vxutils.store.embedded.schema import HistoryBase, HistoryBatch, HistoryPosition
@@ -122,3 +124,21 @@ def test_a_killed_writer_doubles_and_loses_nothing(kafka: KafkaAddress, tmp_path
     assert len(found) > 3
     orders = [sequence for sequence in range(1, found[-1] + 1) if sequence % 2]
     assert sequences(kafka, "orders") == orders
+
+
+def test_a_writer_that_is_killed_at_each_point_of_a_batch(kafka: KafkaAddress, tmp_path: Path) -> None:
+    make(kafka)
+    system = os.urandom(16)
+    append(writer_of(kafka, tmp_path, system), 10)
+    words = [sys.executable, "-m", "tests.vxutils.store.kafka.dying", kafka.brokers, str(tmp_path)]
+    for point in POINTS:
+        before = sequences(kafka)
+        through = before[-1] + 10
+        ended = subprocess.run([*words, system.hex(), str(through), point], check=False, timeout=60)
+        assert ended.returncode == -signal.SIGKILL
+        has_arrived = point == "it is committed"
+        assert sequences(kafka) == list(range(1, through + 1 if has_arrived else before[-1] + 1)), point
+        writer = writer_of(kafka, tmp_path, system)
+        assert writer.position.sequence == (through if has_arrived else before[-1]), point
+        append(writer, through + 1)
+        assert sequences(kafka) == list(range(1, through + 2)), point
