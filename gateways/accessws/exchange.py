@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateways.accessws.feeds import Open
+from gateways.accessws.feeds import PLACE_S, Open
 from vxnet.clock import Clock
 from vxutils.store.embedded.feed import MessageFeed
 from vxutils.store.embedded.history import HistoryReader, HistoryUnavailable
@@ -49,8 +49,16 @@ class Exchange:
             return None
         return lambda topic: MessageFeed(topic, self._directory, "end", clock=self._clock)
 
-    def recorded(self) -> Callable[[], int | None]:
-        """Reads the sequence that the recorder has come to; None if that can not be read now."""
+    @property
+    def feed_patience_s(self) -> float:
+        """How long a start should wait until the feeds know where they begin."""
+        return PLACE_S if self._topics is not None else 0.0
+
+    def recorded(self) -> Callable[[], int | None] | None:
+        """Reads the sequence that the recorder of the messages has come to, None if that can not be read now.
+        There is nothing to read unless the messages are in the data directory."""
+        if self._topics is not None or not self.is_here:
+            return None
 
         def read() -> int | None:
             try:
@@ -58,7 +66,7 @@ class Exchange:
             except HistoryUnavailable:
                 return None
 
-        return read if self.is_here else lambda: None
+        return read
 
     def close(self) -> None:
         self._history.close()

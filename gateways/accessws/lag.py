@@ -5,7 +5,9 @@
     recorder's sequence ------------------------ '
 
 A sequence is not a message: some records cause none. So what the recorder has come to is asked of it, not
-concluded from the last message. Pure; times are loop seconds.
+concluded from the last message, where it can be asked. On another host it can not: there the first sight of
+the engine counts as recorded, and one record after the last message may be a mark, of which there are never
+two in a row. Pure; times are loop seconds.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ SAMPLES_MAX: Final = 6_000
 
 
 class LagWatch:
-    """Fed with sequences as they are seen."""
+    """Fed with sequences as they are seen. `by_messages`: of the recorder only those of messages are."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_messages: bool = False) -> None:
+        self._by_messages = by_messages
         self.engine = 0
         self.recorder = 0
         self._samples: deque[tuple[int, float]] = deque()
@@ -30,8 +33,10 @@ class LagWatch:
         """The engine has come to this."""
         if sequence <= self.engine:
             return
+        if self._by_messages and not self.engine:
+            self.recorder = max(self.recorder, sequence)
         self.engine = sequence
-        if sequence <= self.recorder:
+        if sequence <= self._recorded:
             return
         samples = self._samples
         if samples and (now - samples[-1][1] < SAMPLE_S or len(samples) >= SAMPLES_MAX):
@@ -43,13 +48,18 @@ class LagWatch:
         """Everything up to this is recorded."""
         self.recorder = max(self.recorder, sequence)
         samples = self._samples
-        while samples and samples[0][0] <= self.recorder:
+        while samples and samples[0][0] <= self._recorded:
             samples.popleft()
 
     def begin_again(self) -> None:
         """The engine may be at an earlier sequence than before."""
         self.engine = self.recorder = 0
         self._samples.clear()
+
+    @property
+    def _recorded(self) -> int:
+        """What comes after it has a message, or would have been seen recorded."""
+        return self.recorder + 1 if self._by_messages else self.recorder
 
     @property
     def is_behind(self) -> bool:

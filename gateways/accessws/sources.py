@@ -64,6 +64,10 @@ class Feed(Protocol):
     @property
     def trouble(self) -> str | None: ...
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where it begins; what is written before that is not given out."""
+
     def poll(self, limit: int) -> list[Message]: ...
 
     def close(self) -> None: ...

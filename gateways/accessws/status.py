@@ -40,7 +40,8 @@ _decode_markets = msgspec.json.Decoder(list[_Market]).decode
 class SystemStatus:
     """Watches and tells.
 
-    `recorded` reads the sequence the recorder has come to, None if it can not be read.
+    `recorded` reads the sequence the recorder has come to, None if it can not be read now; there is none
+    where only messages tell.
     """
 
     def __init__(
@@ -48,10 +49,10 @@ class SystemStatus:
         push_format: PushFormat,
         registry: Registry,
         asker: Asker,
-        recorded: Callable[[], int | None],
+        recorded: Callable[[], int | None] | None,
         time: Callable[[], float],
     ) -> None:
-        self.lag = LagWatch()
+        self.lag = LagWatch(by_messages=recorded is None)
         self._format = push_format
         self._registry = registry
         self._asker = asker
@@ -69,7 +70,7 @@ class SystemStatus:
 
     def probe(self) -> None:
         """Look at both ends, and tell what is to be told. Each PROBE_S."""
-        if self.lag.is_behind:
+        if self._recorded is not None and self.lag.is_behind:
             recorded = self._recorded()
             if recorded is not None:
                 self.lag.saw_recorder(recorded)

@@ -61,7 +61,8 @@ class Subscriptions:
 
     `books` None: no shared memory here; `snapshot_source` as in the settings. `open_feed` None: no messages
     of the recorder, so there are no user events: `order.subscribe` and `asset.subscribe` answer error 3.
-    `recorded` reads the sequence the recorder has come to.
+    `feed_patience_s`: how long a start may wait for the ends of the topics. `recorded` reads the sequence the
+    recorder has come to; None where only messages tell.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class Subscriptions:
         books: Books | None = None,
         snapshot_source: SnapshotSource = "auto",
         open_feed: Open | None = None,
-        recorded: Callable[[], int | None] = lambda: None,
+        feed_patience_s: float = 0.0,
+        recorded: Callable[[], int | None] | None = None,
     ) -> None:
         self.counters = Counters()
         self._loop = loop
@@ -122,6 +124,7 @@ class Subscriptions:
             if has_deals_feed:
                 takers[DEALS] = lambda messages: self._deals.take(messages, loop.time())
             self._feeds = Feeds(open_feed, takers, counters, self._lost)
+        self._feed_patience_s = feed_patience_s
         self._push_tick_s = settings.push_tick_ms / 1_000
         self._feeds_at = 0.0
         self._was_connected = False
@@ -146,7 +149,7 @@ class Subscriptions:
     def start(self) -> None:
         """Begin to push. Messages that were written before are not pushed."""
         if self._feeds is not None:
-            self._feeds.start()
+            self._feeds.start(self._feed_patience_s)
         for timer in self._timers:
             timer.start()
 

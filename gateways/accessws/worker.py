@@ -77,6 +77,7 @@ class Worker:
             books=self._snapshots,
             snapshot_source=settings.snapshot_source,
             open_feed=self._exchange.open_feed(),
+            feed_patience_s=self._exchange.feed_patience_s,
             recorded=self._exchange.recorded(),
         )
         self._authenticator = make_authenticator(

@@ -232,8 +232,9 @@ def test_pushes_come_to_both_hosts(spread: Spread) -> None:
 
 def comes(trader: WsClient, method: str, is_it: Any) -> None:
     """Waits for such a push; those before it are passed over."""
+    deadline = time.monotonic() + DEADLINE_S
     while not is_it(trader.push(method)["params"]):
-        pass
+        assert time.monotonic() < deadline, (method, trader.pushes)
 
 
 def has_ask(depth: Any, price: Decimal) -> bool:

@@ -212,6 +212,7 @@ class FakeFeed:
     trouble = None
 
     def __init__(self) -> None:
+        self.is_placed = True
         self.messages: list[Message] = []
         self.broken: FeedBroken | None = None
 
@@ -247,6 +248,7 @@ class Pushing:
         *,
         has_books: bool = True,
         has_feeds: bool = True,
+        is_recorder_here: bool = True,
         **settings: Any,
     ) -> None:
         self.loop = ManualLoop()
@@ -255,6 +257,7 @@ class Pushing:
         self.books = FakeBooks()
         self.feeds: dict[str, FakeFeed] = {}
         self.recorded: int | None = 0
+        self.may_place = True  # whether a feed that is opened finds its end at once
         loop = cast(Any, self.loop)
         self.outbox = Outbox(loop, settings.get("client_queue_size_bytes_max", 1 << 20))
         self.subscriptions = Subscriptions(
@@ -266,7 +269,7 @@ class Pushing:
             self.clock,
             books=self.books if has_books else None,
             open_feed=self._open if has_feeds else None,
-            recorded=lambda: self.recorded,
+            recorded=(lambda: self.recorded) if is_recorder_here else None,
         )
         self.methods = self.subscriptions.methods()
         self.subscriptions.start()
@@ -275,6 +278,7 @@ class Pushing:
 
     def _open(self, topic: str) -> FakeFeed:
         feed = self.feeds[topic] = FakeFeed()
+        feed.is_placed = self.may_place
         return feed
 
     def client(self, user_id: int = 0) -> FakeClient:

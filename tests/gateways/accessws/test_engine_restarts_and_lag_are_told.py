@@ -6,6 +6,7 @@ from typing import Any
 
 from gateways.accessws.lag import LagWatch
 from tests.gateways.accessws.pushing import FakeClient, Pushing, book
+from vxutils.store.embedded.feed import AnotherHistory
 
 DEPTH, MARKETS, BALANCE = 206, 307, 101
 
@@ -54,6 +55,56 @@ def test_messages_tell_that_there_is_no_lag() -> None:
         pushing.order(1, user=9, sequence=sequence)
         pushing.loop.advance(0.3)
     assert statuses(client) == []
+
+
+def test_on_another_host_only_messages_tell() -> None:
+    pushing = Pushing(has_books=False, is_recorder_here=False)
+    with_engine(pushing)
+    pushing.backends.sequence = 70  # of a day before this gateway
+    client = pushing.client(7)
+    pushing.call(client, "order.subscribe", "BTCUSD")
+    pushing.loop.advance(5)
+    pushing.backends.sequence = 80
+    pushing.order(1, user=9, sequence=80)
+    pushing.loop.advance(0.3)
+    pushing.backends.sequence = 81  # a mark: nothing comes of it
+    pushing.loop.advance(30)
+    assert statuses(client) == []
+    pushing.backends.sequence = 82
+    pushing.loop.advance(3.5)
+    (status,) = statuses(client)
+    assert status["lagging"] is True and 2 < status["behind_s"] < 4
+    pushing.order(1, user=9, sequence=82)
+    pushing.loop.advance(1)
+    assert statuses(client) == [{"lagging": False, "behind_s": 0.0}]
+    pushing.backends.is_up = False
+    pushing.loop.advance(2)
+    pushing.backends.is_up = True
+    pushing.backends.sequence = 90  # a restarted engine with records that make no messages
+    pushing.loop.advance(30)
+    assert [status.get("lagging") for status in statuses(client)] == [False], "that it was restarted"
+
+
+def test_an_end_that_is_found_late_is_told() -> None:
+    pushing = Pushing(has_books=False)
+    with_engine(pushing)
+    client = pushing.client(7)
+    pushing.call(client, "order.subscribe", "BTCUSD")
+    pushing.loop.advance(1)
+    client.texts()
+    pushing.may_place = False
+    pushing.feeds["orders"].broken = AnotherHistory("made anew")
+    pushing.loop.advance(0.5)
+    told = {"lagging": False, "behind_s": 0.0, "refreshed": True, "missed": True}
+    assert statuses(client) == [told]
+    pushing.loop.advance(5)
+    assert statuses(client) == [], "nobody knows when it is found"
+    pushing.feeds["orders"].is_placed = True
+    pushing.loop.advance(0.5)
+    assert statuses(client) == [told], "events in between were missed too"
+    pushing.order(1, user=7, sequence=5)
+    pushing.loop.advance(0.5)
+    assert [method for method, _ in client.pushes()] == ["order.update"]
 
 
 def test_lag_is_measured_from_when_it_was_seen() -> None:

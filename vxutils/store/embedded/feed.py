@@ -116,6 +116,11 @@ class MessageFeed:
         self._table_due_us = now_us + (pause_us if len(found) < limit else 0)
         return found
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether the end is known: what is written from now on is given out."""
+        return self.next_offset is not None
+
     def close(self) -> None:
         """Ends the connections."""
         self._table.close()

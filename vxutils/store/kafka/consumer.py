@@ -136,6 +136,11 @@ class KafkaFeed:
         self.taken["kafka"] += len(found)
         return found
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether `start` is known: what is written from now on is given out."""
+        return self.next_offset is not None
+
     def close(self) -> None:
         """Ends the connections."""
         self._consumer.close()
