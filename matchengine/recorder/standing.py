@@ -11,8 +11,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-import msgspec
-
 from matchengine.journal.durable import read_durable
 from matchengine.journal.follower import JournalFollower
 from matchengine.recorder.lag import LagBound, RecorderState, StateFile, read_recorder_state
@@ -50,6 +48,7 @@ class Standing:
         self._file = StateFile(disk, place.data, name)
         self._bound = LagBound(lag_part_max)
         self._published_us = 0
+        self._is_refused = False
         self.free_bytes = 0
         self.look_at_space()
 
@@ -72,8 +71,8 @@ class Standing:
 
     def publish_refusal(self) -> None:
         """The store must not be written by us: the engine should not go on as if it were. Raises: OSError."""
-        state = self.state() or self._state_before_opening()
-        self._file.publish(msgspec.structs.replace(state, is_refused=True))
+        self._is_refused = True  # whatever is still published before we end says so too
+        self._file.publish(self.state() or self._state_before_opening())
 
     def state(self) -> RecorderState | None:
         """How far we are now; None while there is no history to say so, nor any trouble with it."""
@@ -90,6 +89,7 @@ class Standing:
             is_troubled=bool(recording.trouble),
             published_us=self._clock.wall_us(),
             diverged_at=recording.diverged_at,
+            is_refused=self._is_refused,
         )
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Standing:
             is_lag_too_high=self._bound.is_exceeded,
             is_troubled=True,
             published_us=self._clock.wall_us(),
-            is_refused=known is not None and known.is_refused,
+            is_refused=self._is_refused or (known is not None and known.is_refused),
         )
 
     def _check_lag(self, lag_bytes: int) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -237,8 +238,16 @@ def test_waiting_for_a_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
 
     with auth_service(script) as service, asking(service.url("/"), timeout_s=0.2) as one:
-        asks = [lambda done: one.service.auth("t", "web", done)] * 5
-        assert [code(answer) for answer in one.many(asks)] == [5] * 5
+        moments: list[float] = []  # all five are asked at one, however long the loop is kept from it
+
+        def ask(done: Callable[[Answer], None]) -> None:
+            moments.append(moments[0] if moments else time.monotonic())
+            with monkeypatch.context() as frozen:
+                frozen.setattr(service_authenticator, "time", SimpleNamespace(monotonic=lambda: moments[0]))
+                one.service.auth("t", "web", done)
+
+        assert [code(answer) for answer in one.many([ask] * 5)] == [5] * 5
+        time.sleep(0.05)  # the loop's timers may be some milliseconds early
         released.set()
         assert len(service.requests) == 2  # those that waited too long are not asked any more
         one.loop.call_later(0.1, one.loop.stop)
