@@ -25,7 +25,11 @@ from vxutils.store.mysql.schema import create
 from vxutils.store.mysql.settings import MysqlSettings
 from vxutils.store.mysql.tables import Kind
 
-MARIADB_OPTIONS: Final = ("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=1G")
+MARIADB_OPTIONS: Final = (
+    "--innodb-buffer-pool-size=4G",
+    "--innodb-log-file-size=4G",
+    "--innodb-io-capacity=1000",
+)
 """The pages of 500 tables are written again and again: with a small pool and log to the disk each time."""
 
 KAFKA_OPTIONS: Final = ("-XX:+UseSerialGC", *FAST_START)

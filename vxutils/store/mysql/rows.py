@@ -12,7 +12,7 @@ Source: protocol.md 4.1, 4.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
@@ -79,13 +79,11 @@ def log_rows(operlog: Iterable[Row], after_sequence: int, days: DayTables) -> li
 
 def history_rows(
     balances: Iterable[Row], orders: Iterable[Row], deals: Iterable[Row], after_sequence: int
-) -> list[TableRows]:
-    """The rows of history after `after_sequence`, by table."""
-    return [
-        *_balance_rows(balances, after_sequence),
-        *_order_rows(orders, after_sequence),
-        *_deal_rows(deals, after_sequence),
-    ]
+) -> Iterator[TableRows]:
+    """The rows of history after `after_sequence`, by table; each kind is made when it is asked for."""
+    yield from _balance_rows(balances, after_sequence)
+    yield from _order_rows(orders, after_sequence)
+    yield from _deal_rows(deals, after_sequence)
 
 
 def _balance_rows(rows: Iterable[Row], after_sequence: int) -> list[TableRows]:

@@ -7,6 +7,9 @@ Each database has its position in the transaction that holds the rows, so each r
 breaks when: what a database has already is left out, and a commit whose answer was lost is seen in the
 position at the next try. A position that somebody else has moved ends the writer.
 
+While the server works on one packet, a thread waits for it and the rows of the next one are made here: two
+hand-overs for each megabyte, so neither waits long for the interpreter.
+
 A row that the columns refuse goes to `vx_dead_letter` as a statement, the rest of the batch goes on. Nothing
 here retries; whoever calls does, with the same batch.
 
@@ -15,7 +18,8 @@ Source: protocol.md 4.1, 4.5, 4.7 (the C system's order and retries).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import tzinfo
 from typing import Final
 
@@ -46,7 +50,10 @@ REASON_CHARACTERS: Final = 2_000
 DIFFERENCES_SHOWN: Final = 5
 
 
-_Insert = Callable[[list[TableRows], int], list["DeadLetter"]]
+_Rows = Callable[[], Iterable[TableRows]]
+"""Makes the rows anew, by table: a transaction may have to be tried in another way."""
+
+_Insert = Callable[[Iterable[TableRows], int], list["DeadLetter"]]
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -95,17 +102,19 @@ class MysqlHistoryWriter:
             after = sink.position.sequence
             if position.sequence <= after:
                 continue
-            if sink is self._log:
-                tables = log_rows(batch.operlog, after, self._days)
-                self._make_days(tables)
-            else:
-                tables = history_rows(batch.balances, batch.orders, batch.deals, after)
             try:
-                self._dead_letters += sink.commit(tables, position)
+                self._dead_letters += sink.commit(self._rows_of(sink, batch, after), position)
             except MysqlSchemaWrong:
                 self._days_made.clear()  # somebody may have dropped one
                 raise
         return []
+
+    def _rows_of(self, sink: _Sink, batch: HistoryBatch, after_sequence: int) -> _Rows:
+        if sink is self._log:
+            tables = log_rows(batch.operlog, after_sequence, self._days)
+            self._make_days(tables)
+            return lambda: tables
+        return lambda: history_rows(batch.balances, batch.orders, batch.deals, after_sequence)
 
     def take_dead_letters(self) -> list[DeadLetter]:
         """The rows that were refused since the last call."""
@@ -114,8 +123,8 @@ class MysqlHistoryWriter:
 
     def close(self) -> None:
         """Ends both connections."""
-        self._log.database.close()
-        self._history.database.close()
+        self._log.close()
+        self._history.close()
 
     def _make_days(self, tables: list[TableRows]) -> None:
         # Before the transaction: making a table commits whatever is open.
@@ -133,21 +142,24 @@ class _Sink:
         self.kind: Kind = kind
         self._stored = stored
         self._statement_characters = min(STATEMENT_CHARACTERS, database.packet_bytes_max() // 5)
+        self._sender = ThreadPoolExecutor(1, f"mysql-{kind}")
 
     @property
     def position(self) -> HistoryPosition:
         return self._stored.position
 
-    def commit(self, tables: list[TableRows], position: HistoryPosition) -> list[DeadLetter]:
+    def close(self) -> None:
+        self._sender.shutdown()
+        self.database.close()
+
+    def commit(self, rows: _Rows, position: HistoryPosition) -> list[DeadLetter]:
         """One transaction. What was refused is returned; it is committed as dead letters."""
         try:
-            return self._commit(tables, position, self._insert_together)
+            return self._commit(rows, position, self._insert_together)
         except MysqlBadData:
-            return self._commit(tables, position, self._insert_with_care)
+            return self._commit(rows, position, self._insert_with_care)
 
-    def _commit(
-        self, tables: list[TableRows], position: HistoryPosition, insert: _Insert
-    ) -> list[DeadLetter]:
+    def _commit(self, rows: _Rows, position: HistoryPosition, insert: _Insert) -> list[DeadLetter]:
         database = self.database
         moved = StoredPosition(self._stored.system_id, position).opened(self._stored.epoch)
         with database.transaction():
@@ -157,7 +169,7 @@ class _Sink:
             if stored == moved:  # an earlier commit has happened, though its answer was lost
                 dead = self._buried(position)
             else:
-                dead = insert(tables, position.time_us)
+                dead = insert(rows(), position.time_us)
                 move_position(database, self.kind, moved)
         self._stored = moved
         return dead
@@ -178,24 +190,37 @@ class _Sink:
             f"{stored.position.sequence}"
         )
 
-    def _insert_together(self, tables: list[TableRows], time_us: int) -> list[DeadLetter]:
+    def _insert_together(self, tables: Iterable[TableRows], time_us: int) -> list[DeadLetter]:
         """Few large packets. Raises: MysqlBadData if any row is refused; nothing is put aside."""
+        under_way: Future[None] | None = None
+        try:
+            for packet in self._packets(tables):
+                if under_way is not None:
+                    under_way.result()
+                under_way = self._sender.submit(self.database.run_many, packet)
+        finally:
+            # Also after an error: the connection is the thread's until it has its answer.
+            if under_way is not None:
+                under_way.result()
+        return []
+
+    def _packets(self, tables: Iterable[TableRows]) -> Iterator[list[str]]:
+        """The statements that go together. Raises: MysqlBadData."""
         statements: list[str] = []
         size = 0
         for table in tables:
             for begin, end in self._parts(table):
                 statement = table.head + ",".join(table.values[begin:end])
                 if size + len(statement) > self._statement_characters:
-                    self.database.run_many(statements)
+                    yield statements
                     statements, size = [], 0
                 if len(statement) > self._statement_characters + len(table.head):
                     raise MysqlBadData("a row is too long")
                 statements.append(statement)
                 size += len(statement) + 1
-        self.database.run_many(statements)
-        return []
+        yield statements
 
-    def _insert_with_care(self, tables: list[TableRows], time_us: int) -> list[DeadLetter]:
+    def _insert_with_care(self, tables: Iterable[TableRows], time_us: int) -> list[DeadLetter]:
         """Statement by statement; what is refused is put aside."""
         dead: list[DeadLetter] = []
         for table in tables:
