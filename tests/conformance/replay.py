@@ -21,7 +21,7 @@ from vxnet.address import Address
 from vxutils.rpc.packet import KIND_REQUEST, Packet, encode_packet, split_packets
 
 VECTORS = Path(__file__).parent / "vectors"
-REPLY_TIMEOUT_S = 10.0
+REPLY_TIMEOUT_S = 30.0
 ASSET_LIST = 104
 PROBE_ID = 2**40  # no recorded request has it
 REPLY_SIZE_MAX = 1 << 24

@@ -25,8 +25,8 @@ from vxnet.address import Address, parse_address
 from vxutils.rpc.blocking import BlockingClient
 
 READY = "marketprice ready: "
-READY_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 NOBODY = "tcp@127.0.0.1:1"  # an engine that is not there
 
 
@@ -182,7 +182,7 @@ class MarketpriceProcess:
         return self.directory / f"{stream}.{self._starts}"
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
     """Poll until `condition` holds. Raises: AssertionError naming `what` was waited for."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -33,7 +33,7 @@ from tests.support.processes import wait_until
 from tests.vxutils.store.kafka.topics import make
 from tests.vxutils.store.mysql.databases import Pair
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 REDIS_DATABASE = 10
 SELLER, BUYER = 1, 2
 SUBSCRIPTIONS = (

@@ -26,7 +26,7 @@ from vxutils.store.embedded.feed import MessageFeed
 from vxutils.store.embedded.schema import HISTORY_FILE, TOPICS, Message
 
 CONFIG = crash_config(segment_size_bytes=1 << 20)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Consumer:

@@ -22,7 +22,7 @@ from vxutils.client import Client, ExchangeError
 from vxutils.process import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 NAMES = ["accessws-listener", "accessws-worker-0", "accesshttp-listener", "accesshttp-worker-0"]
 NAMES += ["marketprice", "readhistory"]
 NAMES += ["matchengine", "recorder", "alertcenter"]

@@ -29,8 +29,8 @@ from vxnet.address import Address, parse_address
 from vxutils.rpc.blocking import BlockingClient
 
 READY = "matchengine ready: "
-READY_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 SHOWN_CHARACTERS_MAX = 6_000  # of each stream, when something went wrong
 
 _PR_SET_PDEATHSIG = 1
@@ -224,11 +224,11 @@ class EngineProcess:
         """The bound address of this kind."""
         return next(address for address in self.addresses if address.kind == kind)
 
-    def client(self, kind: str = "tcp", timeout_s: float = 5.0) -> BlockingClient:
+    def client(self, kind: str = "tcp", timeout_s: float = 20.0) -> BlockingClient:
         """A connected client of the address of this kind."""
         return BlockingClient(self.address(kind), timeout_s)
 
-    def ask_console(self, line: str, timeout_s: float = 5.0) -> str:
+    def ask_console(self, line: str, timeout_s: float = 20.0) -> str:
         """What the line console answers to one command.
 
         The console marks no end of an answer, so a command it surely does not know is sent behind it.
@@ -261,7 +261,7 @@ def create_data_directory(directory: Path) -> None:
     assert done.returncode == 0, f"init ended with {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
     """Poll until `condition` holds. Raises: AssertionError naming `what` was waited for."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple, Self
 from tests.support.processes import wait_until
 from vxnet.address import Address, parse_address
 
-READY_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 20.0
-REPLY_TIMEOUT_S = 10.0
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
+REPLY_TIMEOUT_S = 30.0
 NOWHERE = "tcp@127.0.0.1:1"  # nobody listens there, and nobody can without being root
 ROOT = Path(__file__).parents[3]
 

@@ -24,7 +24,7 @@ from vxutils.process import die_with_parent
 from vxutils.rpc.blocking import BlockingClient
 
 VX = [sys.executable, "-m", "gateways.cli"]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 _READY = "matchengine ready: "
 _HTTP_READY = "accesshttp listener ready: "

@@ -24,8 +24,8 @@ from typing import Any
 from vxnet.address import Address, parse_address
 from vxutils.rpc.blocking import BlockingClient
 
-READY_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 
 
 class Service:
@@ -164,7 +164,7 @@ class Service:
         return self.directory / f"{self.name}.{stream}"
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
     """Poll until `condition` holds. Raises: AssertionError naming `what` was waited for."""
     deadline = time.monotonic() + timeout_s
     while not condition():

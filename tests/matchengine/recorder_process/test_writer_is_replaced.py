@@ -22,7 +22,7 @@ from vxutils.disk import Disk
 from vxutils.store.embedded.consumers import publish_consumer
 from vxutils.store.embedded.schema import HistoryBase
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 class Linked:
