@@ -90,6 +90,7 @@ class KafkaDeals:
             found, self._waiting = self._waiting[:limit], self._waiting[limit:]
         else:
             found = self._poll_topic(limit)
+        found = self._before_gap(found)
         self._note_given(found)
         return found
 
@@ -108,15 +109,22 @@ class KafkaDeals:
             return []
         if self._is_new:
             found = [message for message in found if not self._is_new or self._is_unknown(message)]
+        return found
+
+    def _before_gap(self, found: list[Message]) -> list[Message]:
+        """The messages before the first gap that is being filled; those behind it wait."""
+        last_id = self._last_id
+        if found and _deal_id(found[-1]) - last_id == len(found):
+            return found  # numbers rise: nothing is missing
         for number, message in enumerate(found):
             deal_id = _deal_id(message)
             if not deal_id:
                 continue
-            gap = Gap(self._last_id + 1, deal_id - 1, message.sequence)
-            if gap.first > gap.last or not self._meet_gap(gap):
-                break
-            self._waiting = found[number:]
-            return found[:number]
+            gap = Gap(last_id + 1, deal_id - 1, message.sequence)
+            if gap.first <= gap.last and self._meet_gap(gap):
+                self._waiting = found[number:] + self._waiting
+                return found[:number]
+            last_id = max(last_id, deal_id)
         return found
 
     def _note_given(self, messages: list[Message]) -> None:

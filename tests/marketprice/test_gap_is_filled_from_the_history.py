@@ -27,7 +27,7 @@ from tests.marketprice.test_deals_from_kafka import PATIENCE_S, undisturbed, unt
 from tests.marketprice.test_process_loses_and_doubles_nothing import random_trades, stored
 from tests.servers.kafka import KafkaAddress
 from tests.servers.mariadb import MariaDbAddress
-from tests.vxutils.store.kafka.topics import make, writer_of
+from tests.vxutils.store.kafka.topics import make, send_as_c, writer_of
 from tests.vxutils.store.mysql.databases import settings_of
 from vxnet.clock import SystemClock
 from vxutils.store.embedded.schema import HISTORY_FILE, HistoryPosition
@@ -95,6 +95,25 @@ def test_a_cut_topic_and_kills_leave_no_trace(kafka: KafkaAddress, tmp_path: Pat
     found, position = stored(process.data)
     assert found == undisturbed(made)
     assert position.sequence == made[-1].id
+
+
+def test_gaps_between_messages_that_come_together(kafka: KafkaAddress, tmp_path: Path) -> None:
+    """As the C system leaves them, which drops a message that it can not send."""
+    make(kafka)
+    made = random_trades(60)
+    process = process_of(kafka, tmp_path, 20)
+    with closing(open_writer(process.data)) as rows:
+        history.write(rows, made)
+        send_as_c(kafka, "deals", *(trade.payload for trade in made[:10] + made[20:30] + made[45:]))
+        try:
+            process.start()
+            until_all(process, made)
+            assert process.health()["facts"]["missing_deals"] == "none"
+            assert process.stderr.count("the gap is filled") == 2
+            assert process.terminate() == 0
+        finally:
+            process.end()
+    assert stored(process.data)[0] == undisturbed(made)
 
 
 def test_what_the_history_lacks_too_is_named(kafka: KafkaAddress, tmp_path: Path) -> None:
